@@ -197,6 +197,7 @@ class Aggregate:
 
 Expression: TypeAlias = (
     ItemRef
+    | Attribute
     | Within
     | Column
     | Value
@@ -277,6 +278,7 @@ def _rewrite_any(value: Any, change: "Callable[[Expression], Expression | None]"
 
 _NODES = (
     ItemRef,
+    Attribute,
     Within,
     Column,
     Value,

@@ -1,0 +1,1 @@
+"""In charge of the rule sets' files, one TOML file each."""

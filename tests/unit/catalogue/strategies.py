@@ -198,7 +198,7 @@ def tests(draw: st.DrawFn, resource: Resource) -> Expression:
     item = draw(st.sampled_from(resource.items))
     reference = ItemRef(item.name, item.type)
     if not item.type.comparable:
-        return draw(st.sampled_from([IsNull(reference), Not(IsNull(reference))]))
+        return IsNull(reference) if draw(st.booleans()) else Not(IsNull(reference))
     value = VALUES[item.type].map(lambda v: Value(v, item.type))
     several = st.lists(value, min_size=1, max_size=3).map(tuple)
     choices: list[st.SearchStrategy[Expression]] = [
@@ -214,7 +214,8 @@ def tests(draw: st.DrawFn, resource: Resource) -> Expression:
             st.builds(Match, st.sampled_from(MatchOp), st.just(reference), value),
             st.builds(Within, st.just(reference), division_codes | st.just(Attribute("department.division"))),
         ]
-    return draw(st.one_of(choices))
+    test: Expression = draw(st.one_of(choices))
+    return test
 
 
 def predicates(resource: Resource) -> st.SearchStrategy[Expression]:

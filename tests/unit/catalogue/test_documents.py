@@ -248,7 +248,7 @@ def test_a_key_never_reaches_a_document() -> None:
 
 def test_a_grant_over_what_is_not_there_is_refused() -> None:
     resource = resource_from_document(RESOURCE)
-    document = {
+    document: dict[str, Any] = {
         "id": "g",
         "requester": "taxation",
         "resource": "9/9",

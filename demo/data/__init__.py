@@ -1,0 +1,1 @@
+"""In charge of the demo region's data: synthetic, deterministic, with correct check digits."""

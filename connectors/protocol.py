@@ -77,7 +77,7 @@ class RawOutput:
 Output: TypeAlias = JsonOutput | RawOutput
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(frozen=True, slots=True, eq=False, weakref_slot=True)
 class SourceQuery:
     """What one call to one source reads, as frozen data; compared and hashed by identity, so compiled forms are kept.
 

@@ -30,9 +30,14 @@ class GroupField:
 
 @dataclass(frozen=True, slots=True)
 class GroupId:
-    """`<Group>Data.id`, a constant."""
+    """`<Group>Data.id`, and with the empty group `Data.id`: a constant."""
 
     group: str
+
+    @property
+    def id(self) -> str:
+        """The field's value; neither a row's id nor a catalogue node's."""
+        return f"data:{self.group}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,5 +153,9 @@ class WhereRelation:
 
 
 def meaning(field: Any) -> Any:
-    """The metadata of a GraphQLField, GraphQLInputField, GraphQLEnumValue or input type, or None for the fixed part."""
+    """The metadata of a GraphQLField, GraphQLInputField, GraphQLEnumValue or argument, or None for the fixed part.
+
+    Order inputs, group enum values and look-up arguments hold the ItemField of their item; the object type of a
+    resource holds the Resource itself, other types hold nothing.
+    """
     return field.extensions.get(EXTENSION)

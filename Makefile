@@ -1,0 +1,49 @@
+# What CI runs is what you run. `make demo` and `make test` set up .venv by themselves.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+PORT ?= 8000
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: demo demo-reset tour test lint bench lock workbench
+
+$(VENV)/.runtime: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Tanglai needs Python 3.11 or later")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	touch $@
+
+$(VENV)/.dev: requirements-dev.lock $(VENV)/.runtime
+	$(BIN)/python -m pip install --quiet --require-hashes -r requirements-dev.lock
+	touch $@
+
+demo: $(VENV)/.runtime  ## starts the demo region and prints where to look
+	@$(BIN)/python -m demo serve --port $(PORT)
+
+demo-reset: $(VENV)/.runtime  ## empties the demo's state
+	@$(BIN)/python -m demo reset
+
+tour: $(VENV)/.runtime  ## runs the tour over the demo region on free ports
+	@$(BIN)/python -m demo tour
+
+lint: $(VENV)/.dev  ## ruff, mypy strict, import contracts
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint  ## everything a change must pass
+	$(BIN)/python -m demo tour
+	$(BIN)/python -m pytest -q $(ARGS)
+
+bench: $(VENV)/.dev  ## measures; CASE=start or CASE=freshness runs one case
+	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE))
+
+workbench: ## rebuilds the workbench's assets (needs npm)
+	cd workbench && npm ci && npm run build
+
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
+lock:  ## writes the lock files anew (needs uv)
+	$(LOCK) --group build -o requirements.lock
+	$(LOCK) --group build --group dev -c requirements.lock -o requirements-dev.lock

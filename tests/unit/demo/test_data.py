@@ -16,11 +16,6 @@ RESIDENT_CHECK = {0: "1", 1: "0", 2: "X", 3: "9", 4: "8", 5: "7", 6: "6", 7: "5"
 CREDIT = "0123456789ABCDEFGHJKLMNPQRTUWXY"
 
 
-@pytest.fixture(scope="module")
-def world() -> World:
-    return World()
-
-
 def resident_number_holds(number: str) -> bool:
     """GB 11643, Annex: sum of digit x weight, weights from the standard's table."""
     weights = (7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2)
@@ -110,15 +105,9 @@ DIGESTS = {
 }
 
 
-def test_two_worlds_are_equal(world: World) -> None:
-    again = World()
-    for table in TABLES:
-        assert again.digest(table) == world.digest(table), table
-
-
 @pytest.mark.parametrize("table", TABLES)
 def test_data_are_those_of_every_other_machine(world: World, table: str) -> None:
-    """First digits of SHA-256; they change only with the generators, on purpose."""
+    """First digits of SHA-256, recorded once: the same seed gives the same rows in every process and Python."""
     assert world.digest(table)[:16] == DIGESTS[table]
 
 

@@ -114,11 +114,11 @@ def _group_values(resource: Resource) -> dict[str, GraphQLEnumValue]:
 _PAGING = {
     "first": GraphQLArgument(
         GraphQLInt,
-        description=f"At most so many rows from the start: 1 to {PAGE_MAXIMUM:,}, by default {PAGE_DEFAULT}.",
+        description=f"At most so many rows from the start: 0 to {PAGE_MAXIMUM:,}, by default {PAGE_DEFAULT}.",
     ),
     "after": GraphQLArgument(GraphQLString, description="Only rows after this cursor."),
     "last": GraphQLArgument(
-        GraphQLInt, description=f"At most so many rows from the end: 1 to {PAGE_MAXIMUM:,}. Not together with `first`."
+        GraphQLInt, description=f"At most so many rows from the end: 0 to {PAGE_MAXIMUM:,}. Not together with `first`."
     ),
     "before": GraphQLArgument(GraphQLString, description="Only rows before this cursor."),
 }

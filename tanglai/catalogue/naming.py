@@ -39,12 +39,11 @@ RESERVED_TYPES = frozenset(
         *("DateFilter", "TimeFilter", "DateTimeFilter", "GeometryFilter"),
         # the fixed part, and the product's words that it will use
         *("Data", "Node", "PageInfo", "Principal", "Catalogue", "ShareClass", "Level", "Zone", "Branch", "UpdateCycle"),
-        *("OrganisationKind", "BasisType", "ScalarType", "LegalBasis", "ErrorCode", "ChangeKind", "MatchPlace"),
-        *("Department", "Division", "Purpose", "Category", "Source", "Code", "Mask", "Key", "Relation"),
-        *("Resource", "ResourceConnection", "ResourceEdge", "ResourceFilter", "ResourceVersion", "ResourceChange"),
-        *("ResourceNames", "ResourceHit", "ResourceHitConnection", "ResourceHitEdge", "Item", "ItemChange"),
-        *("DepartmentConnection", "DepartmentEdge", "DivisionConnection", "DivisionEdge"),
-        *("ResourceChangeConnection", "ResourceChangeEdge"),
+        *("OrganisationKind", "BasisType", "ItemType", "MaskKind", "ChangeKind", "ItemChangeKind", "MatchPlace"),
+        *("Department", "Division", "Purpose", "Category", "Source", "Code", "Mask", "Key", "LegalBasis", "Relation"),
+        *("Resource", "ResourceConnection", "ResourceEdge", "ResourceFilter", "ResourceNames", "ResourceVersion"),
+        *("ResourceChange", "ResourceChangeConnection", "ResourceChangeEdge", "Item", "ItemChange"),
+        *("SearchConnection", "SearchEdge"),
         *("AccessExplanation", "AccessVerdict", "ItemAccess", "RelationAccess", "Denial", "Remedy", "RemedyAction"),
         *("Application", "Grant", "GrantState", "GrantBasis", "Obligation", "Correction", "Consultation"),
         *("Coordination", "Supervision", "AuditRecord", "Usage", "Quota", "Notice", "Deadline"),
@@ -138,28 +137,32 @@ def _name_problems(resource: Resource) -> Iterator[str]:
 
 def name_clashes(resources: Iterable[Resource]) -> list[str]:
     """Names that several of `resources` (those that one node serves together) claim, one sentence each."""
+    return [clash for _, clash in located_name_clashes(resources)]
+
+
+def located_name_clashes(resources: Iterable[Resource]) -> Iterator[tuple[Resource, str]]:
+    """The sentences of `name_clashes`, each with the resource that claims a name which an earlier one has already."""
     types: dict[str, str] = {}
     fields: dict[tuple[str, str], str] = {}
     groups: dict[str, str] = {}
-    clashes: list[str] = []
     served = list(resources)
     for resource in served:
         group, kind = resource.names.group, group_type_name(resource.names.group)
         if groups.setdefault(kind, group) != group:
-            clashes.append(f"groups `{groups[kind]}` and `{group}` have the same type `{kind}`")
+            yield resource, f"groups `{groups[kind]}` and `{group}` have the same type `{kind}`"
         elif kind in RESERVED_TYPES:
-            clashes.append(f"the type of group `{group}`, `{kind}`, is reserved")
+            yield resource, f"the type of group `{group}`, `{kind}`, is reserved"
     for resource in served:
         for name in generated_type_names(resource.names):
             if name in groups:
-                clashes.append(f"type `{name}` of `{resource.code}` is the type of group `{groups[name]}`")
+                yield resource, f"type `{name}` of `{resource.code}` is the type of group `{groups[name]}`"
             other = types.setdefault(name, resource.code)
             if other != resource.code:
-                clashes.append(f"type `{name}` of `{resource.code}` is also one of `{other}`")
+                yield resource, f"type `{name}` of `{resource.code}` is also one of `{other}`"
         for name in group_field_names(resource):
             other = fields.setdefault((resource.names.group, name), resource.code)
             if other != resource.code:
-                clashes.append(
-                    f"field `{name}` of `{resource.code}` in group `{resource.names.group}` is also `{other}`'s"
+                yield (
+                    resource,
+                    f"field `{name}` of `{resource.code}` in group `{resource.names.group}` is also `{other}`'s",
                 )
-    return clashes

@@ -1,0 +1,64 @@
+"""In charge of what the resolvers of the fixed part get to know of a request: `info.context`."""
+
+from asyncio import shield
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeAlias
+
+from aiodataloader import DataLoader
+
+from authz.explain import AccessReport
+from authz.principal import Principal
+from authz.words import Language
+from tanglai.catalogue.model import Resource, Snapshot
+
+Explain: TypeAlias = Callable[[Resource, Sequence[str] | None, str | None], AccessReport]
+"""The dry run for a resource, the names of items and relations (None: all) and a purpose (None: none stated)."""
+
+LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[Resource | None]]]
+"""Resources by code and version, in the order of the keys, None for those that are not kept."""
+
+
+@dataclass(eq=False)
+class RequestContext:
+    """One request, seen by the fixed part. Lives within one request and one event loop.
+
+    `purpose` is the request's own, `now` the moment of its decision. `load_versions` reads former versions of resources
+    from the platform database; None where it cannot be asked.
+    """
+
+    snapshot: Snapshot
+    principal: Principal
+    purpose: str | None
+    language: Language
+    now: datetime
+    explain: Explain
+    load_versions: LoadVersions | None = None
+    _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
+    _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)
+
+    def access(self, resource: Resource, purpose: str | None) -> AccessReport:
+        """The dry run for all of `resource`, made once per request and purpose."""
+        key = (resource.code, purpose)
+        if key not in self._reports:
+            self._reports[key] = self.explain(resource, None, purpose)
+        return self._reports[key]
+
+    async def version(self, code: str, number: int) -> Resource | None:
+        """Version `number` of resource `code` in one batch with all others that the request asks for."""
+        current = self.snapshot.resources.get(code)
+        if current is not None and current.version == number:
+            return current
+        if self.load_versions is None:
+            return None
+        if self._versions is None:
+            load = self.load_versions
+
+            async def batch(keys: list[tuple[str, int]]) -> list[Resource | None]:
+                return list(await load(keys))
+
+            self._versions = DataLoader(batch)
+        return await shield(
+            self._versions.load((code, number))
+        )  # a cancelled waiter would cancel the others of its key

@@ -1,0 +1,116 @@
+"""In charge of the dry run as GraphQL types: what a requester may see, why not, and how to ask."""
+
+import strawberry
+
+from authz import denial as authz_denial
+from authz import explain
+from authz.words import reason, remedy_words
+from schema.fixed.registers import Department, department
+from schema.fixed.resolved import Info, resolved
+from tanglai.catalogue import model
+
+
+@strawberry.type(description="What the requester can do next.")
+class Remedy:
+    action: authz_denial.RemedyAction = strawberry.field(description="The step.")
+    words: str = strawberry.field(description="The step in words, in the request's language.")
+    resource_code: str | None = strawberry.field(description="Code of the resource to ask for.")
+    items: list[str] = strawberry.field(description="Names of the items to ask for.")
+    relations: list[str] = strawberry.field(description="Names of the relations to ask for.")
+    mutation: str | None = strawberry.field(description="The mutation that takes the step.")
+    reply_within: int | None = strawberry.field(description="Working days in which a reply is due.")
+    _department: strawberry.Private[str | None]
+
+    @resolved("Whom to turn to.")
+    def department(self, info: Info) -> Department | None:
+        return department(info, self._department)
+
+
+@strawberry.type(description="A decision against a use of data, with its reason.")
+class Denial:
+    code: str = strawberry.field(description="The code that stands in `extensions.code` of such an error.")
+    article: str = strawberry.field(description="The article that it rests on.")
+    reason: str = strawberry.field(description="Why, in the request's language.")
+    grants: list[str] = strawberry.field(description="Grants that were considered and do not help.")
+    remedy: Remedy | None = strawberry.field(description="What the requester can do; null where nothing.")
+
+
+@strawberry.type(description="What the requester may do with one item.")
+class ItemAccess:
+    name: str = strawberry.field(description="Name of the item.")
+    share_class: model.ShareClass = strawberry.field(description="Its share class.")
+    verdict: explain.Verdict = strawberry.field(description="What a query would give.")
+    rows: str = strawberry.field(description="On which rows, in words of the request's language.")
+    masks: list[str] = strawberry.field(description="Names of the masks that apply, the weakest first.")
+    grants: list[str] = strawberry.field(description="Grants that the access rests on.")
+    article: str = strawberry.field(description="The article that the verdict rests on.")
+    scope_discloses: list[str] = strawberry.field(
+        description="Items that the row scope tests though they are not clear to the requester."
+    )
+    denial: Denial | None = strawberry.field(description="Why not; null where the item is shown on some row.")
+
+
+@strawberry.type(description="Whether the requester may follow one relation. Both of its ends must hold.")
+class RelationAccess:
+    name: str = strawberry.field(description="Name of the relation.")
+    target_code: str = strawberry.field(description="Code of the resource that it leads to.")
+    share_class: model.ShareClass = strawberry.field(description="The class that holds for it at both ends.")
+    verdict: explain.Verdict = strawberry.field(description="What a query would give.")
+    rows: str = strawberry.field(description="From which rows, in words of the request's language.")
+    grants: list[str] = strawberry.field(description="Grants that the access rests on, of both ends.")
+    denial: Denial | None = strawberry.field(description="Why not; null where it may be followed.")
+
+
+def denial(info: Info, found: authz_denial.Denial | None) -> Denial | None:
+    """A denial with its words in the request's language."""
+    if found is None:
+        return None
+    context = info.context
+    return Denial(
+        code=found.code.value,
+        article=found.article,
+        reason=reason(found, context.snapshot, context.language),
+        grants=list(found.grants),
+        remedy=_remedy(found.remedy, remedy_words(found, context.snapshot, context.language)),
+    )
+
+
+def _remedy(found: authz_denial.Remedy | None, words: str) -> Remedy | None:
+    if found is None:
+        return None
+    return Remedy(
+        action=found.action,
+        words=words,
+        resource_code=found.resource,
+        items=list(found.items),
+        relations=list(found.relations),
+        mutation=found.mutation,
+        reply_within=found.reply_within,
+        _department=found.department,
+    )
+
+
+def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
+    return ItemAccess(
+        name=access.name,
+        share_class=access.share_class,
+        verdict=access.verdict,
+        rows=access.rows_words,
+        masks=list(access.masks),
+        grants=list(access.grants),
+        article=access.article,
+        scope_discloses=list(access.scope_discloses),
+        denial=denial(info, access.denial),
+    )
+
+
+def relation_access(info: Info, access: explain.RelationAccess) -> RelationAccess:
+    return RelationAccess(
+        name=access.name,
+        target_code=access.target,
+        share_class=access.share_class,
+        verdict=access.verdict,
+        rows=access.rows_words,
+        grants=list(access.grants),
+        denial=denial(info, access.denial),
+    )

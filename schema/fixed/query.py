@@ -1,0 +1,239 @@
+"""In charge of the fixed root fields and of the Strawberry schema that the generated part is grafted onto."""
+
+from dataclasses import dataclass
+from datetime import date, datetime
+from functools import cache
+from typing import Annotated, Any
+
+import strawberry
+from graphql import (
+    GraphQLArgument,
+    GraphQLEnumType,
+    GraphQLInputField,
+    GraphQLInputObjectType,
+    GraphQLInterfaceType,
+    GraphQLNamedType,
+    GraphQLObjectType,
+    GraphQLScalarType,
+    Undefined,
+)
+from strawberry.schema.config import StrawberryConfig
+from strawberry.types.scalar import ScalarDefinition
+
+from schema.fields import EXTENSION, Part, PartField
+from schema.fixed import changes
+from schema.fixed.access import Denial, ItemAccess, RelationAccess, denial, item_access, relation_access
+from schema.fixed.catalogue import Catalogue
+from schema.fixed.ids import global_id, read_global_id
+from schema.fixed.registers import (
+    Department,
+    Node,
+    Purpose,
+    category,
+    department,
+    division,
+    purpose,
+    purposes,
+)
+from schema.fixed.resolved import Info, resolved
+from schema.fixed.resources import (
+    AskedPurpose,
+    Resource,
+    asked_purpose,
+    change_node,
+    find_resource,
+    item_node,
+    relation_node,
+    resource_node,
+    version_node,
+)
+from schema.scalars import DATE, DATETIME
+from tanglai.catalogue import model
+from tanglai.catalogue.errors import BadInput
+
+
+@strawberry.type(description="Who asks, as the token says.")
+class Principal:
+    id: strawberry.ID = strawberry.field(description="The same for the same department, client and person.")
+    client: str = strawberry.field(description="The client program.")
+    person: str | None = strawberry.field(description="The person behind it, if the token names one.")
+    roles: list[str] = strawberry.field(description="Roles, by name.")
+    scopes: list[str] | None = strawberry.field(
+        description="What the token narrows to, `resource` or `resource:item`; null where it narrows nothing."
+    )
+
+    @resolved("The department that it acts for.")
+    def department(self, info: Info) -> Department | None:
+        return department(info, info.context.principal.department.code)
+
+    @resolved("Purposes that the token allows.")
+    def purposes(self, info: Info) -> list[Purpose]:
+        return purposes(info, sorted(info.context.principal.purposes))
+
+    @resolved("The purpose of this request; null where none is stated.")
+    def purpose(self, info: Info) -> Purpose | None:
+        return purpose(info, info.context.purpose)
+
+
+@strawberry.type(description="What a query for items and relations of a resource would be allowed; reads no data.")
+class AccessExplanation:
+    resource: Resource = strawberry.field(description="The resource.")
+    purpose: Purpose | None = strawberry.field(description="The purpose that was tried.")
+    rule_set: str = strawberry.field(description="The rule set that the decision follows.")
+    items: list[ItemAccess] = strawberry.field(description="Per item what the requester may do with it.")
+    relations: list[RelationAccess] = strawberry.field(description="Per relation whether it may be followed.")
+    denial: Denial | None = strawberry.field(description="Why the whole resource is denied; null where it is not.")
+
+
+@strawberry.type
+class Query:
+    @resolved("Who asks.")
+    def me(self, info: Info) -> Principal:
+        asking = info.context.principal
+        scopes = None
+        if asking.scopes is not None:
+            scopes = sorted(s.resource if s.item is None else f"{s.resource}:{s.item}" for s in asking.scopes)
+        key = f"{asking.department.code}/{asking.client}/{asking.person or ''}"
+        return Principal(
+            id=strawberry.ID(global_id("Principal", key)),
+            client=asking.client,
+            person=asking.person,
+            roles=sorted(asking.roles),
+            scopes=scopes,
+        )
+
+    @resolved("The catalogue, public to every department.")
+    def catalogue(self) -> Catalogue:
+        return Catalogue(id=strawberry.ID(global_id("Catalogue", "")))
+
+    @resolved("The dry run: per item the verdict, the rows in words, the grant, the reason and the remedy.")
+    def explain_access(
+        self,
+        info: Info,
+        resource: Annotated[strawberry.ID, strawberry.argument(description="Global id or code of the resource.")],
+        items: Annotated[
+            list[str] | None,
+            strawberry.argument(description="Names or GraphQL names of items and relations; by default all."),
+        ] = None,
+        purpose: AskedPurpose = None,
+    ) -> AccessExplanation:
+        return _explanation(info, resource, items, asked_purpose(info, purpose))
+
+    @resolved("A catalogue node or a data row by its global id; null where there is none.")
+    def node(
+        self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
+    ) -> Node | None:
+        return _node(info, id)
+
+
+def _explanation(info: Info, named: str, items: list[str] | None, code: str | None) -> AccessExplanation:
+    kind, key = read_global_id(named) or ("Resource", named)
+    resource = info.context.snapshot.resources.get(key) if kind == "Resource" else None
+    if resource is None:
+        raise BadInput(f"no resource `{named}`")
+    if items is None:
+        report = info.context.access(resource, code)
+    else:
+        parts: list[model.Item | model.Relation] = [*resource.relations, *resource.items]
+        known = {part.graphql: part.name for part in parts} | {part.name: part.name for part in parts}
+        for name in items:
+            if name not in known:
+                raise BadInput(f"resource `{resource.code}` has no item or relation `{name}`")
+        wanted = tuple(dict.fromkeys(known[name] for name in items))
+        report = info.context.explain(resource, wanted, code)
+    return AccessExplanation(
+        resource=resource_node(resource),
+        purpose=purpose(info, code),
+        rule_set=report.rule_set,
+        items=[item_access(info, access) for access in report.items],
+        relations=[relation_access(info, access) for access in report.relations],
+        denial=denial(info, report.denial),
+    )
+
+
+def _node(info: Info, id: str) -> Node | None:
+    """The catalogue node of a global id. Ids of data rows are the planner's; they are no catalogue ids."""
+    kind, key = read_global_id(id) or ("", "")
+    code, _, part = key.partition("#")
+    snapshot = info.context.snapshot
+    resource = snapshot.resources.get(code)
+    match kind:
+        case "Resource":
+            return find_resource(info, key)
+        case "Department":
+            return department(info, key)
+        case "Division":
+            return division(info, key)
+        case "Purpose":
+            return purpose(info, key)
+        case "Category":
+            return category(info, key)
+        case "Item" if resource is not None and part in resource.item_by_name:
+            return item_node(resource, resource.item_by_name[part])
+        case "Relation" if resource is not None and part in resource.relation_by_name:
+            return relation_node(resource, resource.relation_by_name[part])
+        case "ResourceVersion":
+            versions = (version_node(version) for version in snapshot.history.get(code, ()))
+            return next((version for version in versions if version.id == id), None)
+        case "ResourceChange":
+            events = (change_node(event) for event in changes.resource_events(snapshot, code))
+            return next((event for event in events if event.id == id), None)
+    return None
+
+
+def _scalar(implementation: GraphQLScalarType) -> ScalarDefinition:
+    """Makes Strawberry use the scalar that the generated part uses."""
+    return ScalarDefinition(
+        name=implementation.name,
+        description=implementation.description,
+        specified_by_url=implementation.specified_by_url,
+        serialize=None,
+        parse_value=None,
+        parse_literal=None,
+        implementation=implementation,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class FixedPart:
+    """The fixed part: the Strawberry schema, and those of its types that the generated part needs."""
+
+    strawberry: strawberry.Schema
+    query: GraphQLObjectType
+    node: GraphQLInterfaceType
+    page_info: GraphQLObjectType
+    share_class: GraphQLEnumType
+    types: tuple[GraphQLNamedType, ...]
+
+
+@cache
+def fixed_part() -> FixedPart:
+    """The fixed part; built once, shared by all snapshots.
+
+    The fields of `PageInfo` get their meaning for the planner, which answers them in data connections.
+    """
+    scalars: dict[object, ScalarDefinition] = {datetime: _scalar(DATETIME), date: _scalar(DATE)}
+    schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=scalars))
+    types: dict[str, Any] = schema._schema.type_map
+    page_info = types["PageInfo"]
+    for part in (Part.HAS_NEXT_PAGE, Part.HAS_PREVIOUS_PAGE, Part.START_CURSOR, Part.END_CURSOR):
+        page_info.fields[part.value].extensions[EXTENSION] = PartField(part)
+    for kind in types.values():
+        _without_null_defaults(kind)
+    own = tuple(kind for name, kind in sorted(types.items()) if not name.startswith("__") and name != "Query")
+    return FixedPart(schema, types["Query"], types["Node"], page_info, types["ShareClass"], own)
+
+
+def _without_null_defaults(kind: GraphQLNamedType) -> None:
+    """Takes away the defaults that Strawberry makes of Python's None: what is absent is not an explicit null."""
+    if isinstance(kind, GraphQLInputObjectType):
+        inputs: list[GraphQLArgument | GraphQLInputField] = list(kind.fields.values())
+    elif isinstance(kind, GraphQLObjectType):
+        inputs = [argument for field in kind.fields.values() for argument in field.args.values()]
+    else:
+        return
+    for given in inputs:
+        if given.default_value is None:
+            given.default_value = Undefined
+        if given.default is not None and given.default.value is None and given.default.literal is None:
+            given.default = None

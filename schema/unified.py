@@ -1,0 +1,108 @@
+"""In charge of the unified schema: the fixed part in Strawberry with the generated part of one snapshot grafted on."""
+
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+
+from graphql import (
+    GraphQLField,
+    GraphQLNamedType,
+    GraphQLNonNull,
+    GraphQLObjectType,
+    GraphQLSchema,
+    specified_directives,
+)
+
+from schema.data import DataTypes, build_data
+from schema.directives import KEY, RESOURCE, SHARE
+from schema.federation import entities_fields
+from schema.fields import EXTENSION, RootField
+from schema.fixed.query import fixed_part
+from schema.generated import Shared, data_field
+from schema.sdl import federation_sdl, print_sdl
+from tanglai.catalogue.model import Snapshot
+from tanglai.catalogue.rules import RuleSet, rule_set
+
+
+class UnifiedSchema:
+    """The schema of one snapshot. Immutable; the texts are printed when they are first asked for.
+
+    `graphql` executes the fixed part with a `RequestContext` as context value; fields under `data`, `_entities` and
+    data rows under `node` are answered by the planner and raise INTERNAL here.
+    """
+
+    def __init__(self, snapshot: Snapshot, rules: RuleSet, graphql: GraphQLSchema, data: DataTypes) -> None:
+        self.snapshot = snapshot
+        self.rules = rules
+        self.graphql = graphql
+        self.data = data
+
+    @cached_property
+    def sdl(self) -> str:
+        """The schema as text, with the share classes as applied directives; equal for equal snapshots."""
+        return print_sdl(self.graphql, self.snapshot, self.rules)
+
+    @cached_property
+    def federation_sdl(self) -> str:
+        """The text that `_service { sdl }` answers: a subgraph of Apollo Federation 2."""
+        return federation_sdl(self.graphql, self.snapshot, self.rules)
+
+
+def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedSchema:
+    """The schema of `snapshot`. Types of resources that `reuse` has with equal content are taken over.
+
+    Takes about 0.3 ms of one core per resource of 20 items that is not taken over; pure, so it can run in a thread.
+    Raises ValueError for an unknown rule set and for names that GraphQL has no room for.
+    """
+    rules = rule_set(snapshot.rule_set)
+    fixed = fixed_part()
+    with _collector_paused():
+        shared = Shared(fixed.node, fixed.page_info)
+        data = build_data(snapshot, rules, shared, reuse.data.components if reuse is not None else {})
+        known = fixed.query.fields
+        node = GraphQLField(**known["node"].to_kwargs())
+        node.extensions = {**node.extensions, EXTENSION: RootField.NODE}
+        schema: UnifiedSchema
+        fields = {
+            "me": known["me"],
+            "catalogue": known["catalogue"],
+            "data": data_field(
+                GraphQLNonNull(data.data),
+                RootField.DATA,
+                "The data of the departments, each field and row as far as the law lets the requester see it.",
+            ),
+            "explainAccess": known["explainAccess"],
+            "node": node,
+            **entities_fields(data, lambda: schema.federation_sdl),
+        }
+        query = GraphQLObjectType(
+            "Query",
+            fields,
+            description="Reads the catalogue and the data.",
+            extensions=fixed.query.extensions,
+        )
+        types: list[GraphQLNamedType] = [*fixed.types, *data.types]
+        graphql = GraphQLSchema(
+            query,
+            types=types,
+            directives=[*specified_directives, KEY, RESOURCE, SHARE],
+            description=f"唐徕渠 Tanglai: government data under {rules.title_en}.",
+            extensions=fixed.strawberry._schema.extensions,
+            assume_valid=True,
+        )
+    graphql._strawberry_schema = fixed.strawberry  # type: ignore[attr-defined]  # where Strawberry's Info looks for it
+    schema = UnifiedSchema(snapshot, rules, graphql, data)
+    return schema
+
+
+@contextmanager
+def _collector_paused() -> Iterator[None]:
+    """Nothing of what is built is garbage, and looking through it again and again doubles the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()

@@ -74,6 +74,7 @@ _RULES = (
     Rule("grant", "Art. 11(3)", "a grant is over what its resource has"),
     Rule("grant-basis", "Art. 11(4)", "not-shared items are opened by consultation or coordination only"),
     Rule("grant-validity", "Art. 11(3)", "a grant ends after it starts"),
+    Rule("time-limit", "Order 809 Art. 20", "a grant has a time limit"),
     Rule("scope-discloses", "Art. 11(3)", "a scope over an item that is not granted clear discloses that predicate"),
 )
 

@@ -1,0 +1,115 @@
+"""In charge of the rules on grants: over what the resource has, on a basis that fits, and what a scope discloses."""
+
+from collections.abc import Iterator
+
+from tanglai.catalogue.checks_base import Severity
+from tanglai.catalogue.checks_world import Finding, World
+from tanglai.catalogue.documents_base import Path
+from tanglai.catalogue.expressions import FALSE, ItemRef, Within, leaves
+from tanglai.catalogue.model import Grant, GrantBasis, Relation, Resource, ShareClass
+from tanglai.catalogue.scalars import ScalarType
+
+
+def grant_findings(grant: Grant, world: World) -> Iterator[Finding]:
+    yield from _requester(grant, world)
+    if grant.purpose not in world.purposes:
+        yield Finding("reference", ("purpose",), f"unknown purpose `{grant.purpose}`")
+    if grant.valid_to is None:
+        if world.rule_set == "order-809":
+            yield Finding("time-limit", ("validTo",), "a grant without an end", Severity.NOTICE)
+    elif grant.valid_to <= grant.valid_from:
+        yield Finding("grant-validity", ("validTo",), "`validTo` is not after `validFrom`")
+    resource = world.resources.get(grant.resource)
+    if resource is None:
+        yield Finding("reference", ("resource",), f"unknown resource `{grant.resource}`")
+        return
+    if grant.requester == resource.provider:
+        message = "the requester is the provider itself"
+        yield Finding("grant", ("requester",), message, Severity.NOTICE)
+    yield from _extent(grant, resource)
+    yield from _basis(grant, resource, world)
+    yield from _masks(grant, resource)
+    yield from _scope(grant, resource, world)
+    yield from _quota(grant, resource)
+
+
+def _requester(grant: Grant, world: World) -> Iterator[Finding]:
+    yield from world.department_faults(grant.requester, ("requester",))
+    if world.is_enterprise(grant.requester):
+        message = f"`{grant.requester}` is a public-service enterprise, which provides and does not request"
+        yield Finding("organisation", ("requester",), message)
+
+
+def _extent(grant: Grant, resource: Resource) -> Iterator[Finding]:
+    if not grant.items and not grant.relations:
+        yield Finding("grant", ("items",), "a grant of no item and no relation")
+    for name in sorted(grant.items - resource.item_by_name.keys()):
+        yield Finding("grant", ("items",), f"resource `{resource.code}` has no item `{name}`")
+    for name in sorted(grant.relations - resource.relation_by_name.keys()):
+        yield Finding("grant", ("relations",), f"resource `{resource.code}` has no relation `{name}`")
+
+
+def _basis(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
+    if grant.basis is not GrantBasis.APPLICATION:
+        return
+    for name in sorted(grant.items & resource.item_by_name.keys()):
+        if resource.item_by_name[name].share_class is ShareClass.NOT_SHARED:
+            message = f"item `{name}` is not shared: an application does not open it"
+            yield Finding("grant-basis", ("items",), message)
+    for name in sorted(grant.relations & resource.relation_by_name.keys()):
+        if _relation_class(resource, resource.relation_by_name[name], world) is ShareClass.NOT_SHARED:
+            message = f"relation `{name}` is not shared: an application does not open it"
+            yield Finding("grant-basis", ("relations",), message)
+
+
+def _relation_class(resource: Resource, relation: Relation, world: World) -> ShareClass | None:
+    try:
+        return world.snapshot.relation_class(resource, relation)
+    except KeyError:  # an end that is not there; rule `relation` tells of it
+        return None
+
+
+def _masks(grant: Grant, resource: Resource) -> Iterator[Finding]:
+    for name, mask in sorted(grant.masks.items()):
+        path: Path = ("masks", name)
+        item = resource.item_by_name.get(name)
+        if name not in grant.items:
+            yield Finding("grant", path, f"`{name}` is masked, but not among the granted items")
+        if item is None:
+            continue
+        if item.type is not ScalarType.TEXT:
+            yield Finding("mask", path, f"masks are of texts, `{name}` is of type {item.type}")
+        elif item.mask(mask) is None:
+            yield Finding("grant", path, f"item `{name}` has no mask `{mask}`")
+
+
+def _scope(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
+    path: Path = ("scope",)
+    if grant.scope == FALSE:
+        yield Finding("grant", path, "a scope of no row at all", Severity.NOTICE)
+    for division in sorted({w.division for w in leaves(grant.scope, Within) if isinstance(w.division, str)}):
+        if division not in world.divisions:
+            yield Finding("division", path, f"unknown division `{division}`")
+    for name in sorted({reference.name for reference in leaves(grant.scope, ItemRef)}):
+        item = resource.item_by_name.get(name)
+        if item is None:
+            yield Finding("grant", path, f"resource `{resource.code}` has no item `{name}`")
+        elif item.share_class is ShareClass.NOT_SHARED and grant.basis is GrantBasis.APPLICATION:
+            message = f"the scope would disclose item `{name}`, which is not shared, on an application"
+            yield Finding("grant-basis", path, message)
+        elif item.share_class is not ShareClass.UNCONDITIONAL and (name not in grant.items or name in grant.masks):
+            message = f"the scope is over item `{name}`, which is not granted clear: it discloses that predicate"
+            yield Finding("scope-discloses", path, message, Severity.NOTICE)
+
+
+def _quota(grant: Grant, resource: Resource) -> Iterator[Finding]:
+    if grant.quota is None or grant.quota.subjects is None:
+        return
+    clear = {
+        item.name
+        for item in resource.items
+        if item.share_class is ShareClass.UNCONDITIONAL or (item.name in grant.items and item.name not in grant.masks)
+    }
+    if not any(clear.issuperset(key.items) for key in resource.keys):
+        message = "subjects are counted by a key, but no key is granted clear"
+        yield Finding("grant", ("quota", "subjects"), message, Severity.NOTICE)

@@ -1,0 +1,88 @@
+"""In charge of the rules on departments, divisions, categories and sources."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tanglai.catalogue.checks_base import Severity
+from tanglai.catalogue.checks_world import Finding, World
+from tanglai.catalogue.divisions import successors
+from tanglai.catalogue.documents_base import Path
+from tanglai.catalogue.identity import is_credit_code
+from tanglai.catalogue.model import Category, Department, Division, OrganisationKind, Source
+
+_SECRET_NAMES = frozenset(
+    {
+        *("password", "passwd", "pwd", "passphrase", "secret", "appsecret", "clientsecret", "secretkey", "privatekey"),
+        *("token", "accesstoken", "authtoken", "bearertoken", "refreshtoken", "apikey", "appkey", "accesskey"),
+        *("authorization", "credential", "credentials"),
+    }
+)
+_CREDENTIALS_IN_URL = re.compile(r"://[^/@\s:]*:[^/@\s]+@")
+
+
+def department_findings(department: Department, world: World) -> Iterator[Finding]:
+    if not is_credit_code(department.code):
+        yield Finding("credit-code", ("code",), f"`{department.code}` is no unified social credit code")
+    others = [code for code in world.keys[department.key] if code != department.code]
+    if others:
+        yield Finding("duplicate", ("key",), f"department `{others[0]}` has the key `{department.key}` too")
+    yield from world.division_faults(department.division, ("division",))
+    if department.competent and department.kind is not OrganisationKind.DEPARTMENT:
+        message = "a competent department is a department of the government"
+        yield Finding("organisation", ("competent",), message)
+
+
+def division_findings(division: Division, world: World) -> Iterator[Finding]:
+    if division.valid_to is not None and division.valid_to <= division.valid_from:
+        yield Finding("division", ("validTo",), "`validTo` is not after `validFrom`")
+    if division.successor is None:
+        return
+    if division.valid_to is None:
+        yield Finding("division", ("successor",), "a division with a successor has an end, `validTo`")
+    if division.successor not in world.divisions:
+        yield Finding("division", ("successor",), f"unknown division `{division.successor}`")
+    elif successors(division.code, world.divisions) is None:
+        yield Finding("division", ("successor",), "the successors run in a circle")
+
+
+def category_findings(category: Category, world: World) -> Iterator[Finding]:
+    if category.parent is None:
+        return
+    if category.parent not in world.categories:
+        yield Finding("reference", ("parent",), f"unknown category `{category.parent}`")
+    if not category.code.startswith(category.parent) or category.code == category.parent:
+        message = f"the code `{category.code}` does not continue that of its parent, `{category.parent}`"
+        yield Finding("category", ("code",), message)
+
+
+def source_findings(source: Source, world: World) -> Iterator[Finding]:
+    yield from world.department_faults(source.department, ("department",))
+    yield from plain_secrets(source.options, ("options",))
+    if source.retirement is not None and source.retirement <= world.today:
+        message = f"the interface was to be retired on {source.retirement}"
+        yield Finding("retirement", ("retirement",), message, Severity.NOTICE)
+
+
+def plain_secrets(options: Any, path: Path) -> Iterator[Finding]:
+    """Options that look like a secret in plain text; `{env: NAME}` is the way."""
+    if isinstance(options, Mapping):
+        for name, value in options.items():
+            if _is_secret_name(str(name)) and value not in (None, "") and not _from_environment(value):
+                message = f"`{str(name)[:100]}` stands in plain text; write `{{env: NAME}}`"
+                yield Finding("plain-secret", (*path, name), message)
+            else:
+                yield from plain_secrets(value, (*path, name))
+    elif isinstance(options, list | tuple):
+        for index, value in enumerate(options):
+            yield from plain_secrets(value, (*path, index))
+    elif isinstance(options, str) and _CREDENTIALS_IN_URL.search(options):
+        yield Finding("plain-secret", path, "a password stands in an address; write `{env: NAME}`")
+
+
+def _is_secret_name(name: str) -> bool:
+    return re.sub(r"[^a-z0-9]", "", name.lower()) in _SECRET_NAMES
+
+
+def _from_environment(value: Any) -> bool:
+    return isinstance(value, Mapping) and list(value) == ["env"] and isinstance(value["env"], str)

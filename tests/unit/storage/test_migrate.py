@@ -1,0 +1,79 @@
+"""In charge of the migrations: once only, all or nothing, and never on another program's tables."""
+
+import asyncio
+
+import asyncpg
+import pytest
+
+from tanglai.catalogue.errors import ErrorCode
+from tanglai.storage.database import PlatformDatabase
+from tanglai.storage.errors import PolicyUnavailable, SchemaMismatch
+from tanglai.storage.migrate import head, upgrade
+
+
+async def test_replicas_that_start_at_once_migrate_once(database: str) -> None:
+    assert await asyncio.gather(*(upgrade(database) for _ in range(5))) == [head()] * 5
+    connection = await asyncpg.connect(database)
+    assert await connection.fetchval("SELECT version_num FROM alembic_version") == head()
+    assert await connection.fetchval("SELECT count(*) FROM epoch") == 2
+    await connection.close()
+
+
+async def test_a_second_migration_changes_nothing(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    before = await connection.fetch("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid")
+    await upgrade(url)
+    assert await connection.fetch("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid") == before
+    await connection.close()
+
+
+async def test_a_failing_migration_leaves_nothing(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("CREATE TABLE audit_record (id integer)")
+    with pytest.raises(Exception, match="already exists"):
+        await upgrade(database)
+    tables = await connection.fetch("SELECT tablename FROM pg_tables WHERE schemaname = 'public'")
+    assert [row["tablename"] for row in tables] == ["audit_record"]
+    await connection.execute("DROP TABLE audit_record")
+    assert await upgrade(database) == head()
+    await connection.close()
+
+
+async def test_a_newer_schema_is_refused(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE alembic_version SET version_num = '9999'")
+    with pytest.raises(SchemaMismatch, match="schema `9999`, which is newer than this program"):
+        await upgrade(url)
+    with pytest.raises(SchemaMismatch, match="newer than this program"):
+        await PlatformDatabase.open(url)
+    assert await connection.fetchval("SELECT version_num FROM alembic_version") == "9999"
+    await connection.close()
+
+
+async def test_missing_tables_are_refused_with_the_remedy(database: str) -> None:
+    with pytest.raises(SchemaMismatch, match="has no tables yet: run `tanglai migrate`"):
+        await PlatformDatabase.open(database)
+
+
+async def test_a_migration_that_is_not_let_through_gives_up(database: str) -> None:
+    connection = await asyncpg.connect(database)
+    await connection.execute("SELECT pg_advisory_lock(x'74616E676C6169'::bigint)")
+    with pytest.raises(PolicyUnavailable):
+        await upgrade(database, patience=0.05)
+    await connection.close()
+    assert await upgrade(database) == head()
+
+
+async def test_no_database_is_a_typed_error() -> None:
+    nowhere = "postgresql://nobody:secret@127.0.0.1:9/none"
+    for attempt in (upgrade(nowhere), PlatformDatabase.open(nowhere)):
+        with pytest.raises(PolicyUnavailable) as caught:
+            await attempt
+        assert caught.value.code is ErrorCode.POLICY_UNAVAILABLE
+        assert "127.0.0.1" not in caught.value.message
+        assert "secret" not in caught.value.message
+
+
+async def test_a_url_that_is_none_is_told_apart() -> None:
+    with pytest.raises(ValueError, match="not a PostgreSQL URI"):
+        await PlatformDatabase.open("mysql://somewhere/else")

@@ -7,7 +7,7 @@ from typing import Any
 
 from tanglai.catalogue.checks_base import RULES, Rule, Severity, Violation
 from tanglai.catalogue.checks_binding import binding_findings
-from tanglai.catalogue.checks_draft import Draft, Origin, draft_from_files, load_draft
+from tanglai.catalogue.checks_draft import KINDS, Draft, Origin, draft_from_files, load_draft
 from tanglai.catalogue.checks_grants import grant_findings
 from tanglai.catalogue.checks_names import name_clash_findings, name_findings
 from tanglai.catalogue.checks_register import (
@@ -23,6 +23,7 @@ from tanglai.catalogue.documents_grant import SHANGHAI
 from tanglai.catalogue.model import Resource, Snapshot
 
 __all__ = [
+    "KINDS",
     "RULES",
     "ColumnStructure",
     "Draft",

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field, JsonValue, StrictInt
+from pydantic import BeforeValidator, Field, JsonValue, StrictInt, WithJsonSchema
 
 from tanglai.catalogue.documents_base import (
     DepartmentRef,
@@ -34,7 +34,11 @@ def _moment(value: Any) -> Any:
         return parse(ScalarType.DATETIME, value)
 
 
-Moment = Annotated[datetime, BeforeValidator(_moment)]
+Moment = Annotated[
+    datetime,
+    BeforeValidator(_moment),
+    WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}),
+]
 Amount = Annotated[StrictInt, Field(ge=0, le=2**53)]
 
 

@@ -1,0 +1,411 @@
+"""In charge of running a plan: source calls, batches and texts. Takes no decision; the plan has them all."""
+
+import asyncio
+import hashlib
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from connectors.pool import SourcePool
+from connectors.protocol import KEYS, RawOutput, Row, SourceQuery
+from resolvers.limits import Limits
+from resolvers.loaders import RelationLoader, Texts
+from resolvers.plan import (
+    AFTER,
+    BEFORE,
+    AggregateCall,
+    Answer,
+    At,
+    EntitiesCall,
+    EntityCall,
+    KeySet,
+    LookupCall,
+    NodeCall,
+    ObjectShape,
+    Page,
+    Plan,
+    RelationPiece,
+    RowsCall,
+    RowShape,
+    calls,
+    limit_path,
+    shapes,
+)
+from resolvers.rendering import PageBinding, Renderer, aggregate, link_key, quoted
+from resolvers.seals import CURSOR, ROW, BrokenSeal, Seals, unpack
+from resolvers.values import AnySlot, IdSlot, representation_kind
+from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+from tanglai.catalogue.expressions import Aggregate, AggregateFunction, Slot
+from tanglai.catalogue.model import Snapshot
+from tanglai.catalogue.scalars import parse
+
+
+@dataclass(frozen=True, slots=True)
+class FieldFailure:
+    """A field that could not be answered although it was allowed: null, with one error."""
+
+    error: TanglaiError
+    at: At
+
+
+@dataclass(slots=True)
+class Delivered:
+    """What an execution gave: root texts in response order, failures, rows per resource, calls made."""
+
+    roots: list[tuple[str, str]]
+    failures: list[FieldFailure]
+    rows: dict[str, int]
+    calls: int
+
+
+@dataclass(slots=True)
+class Execution:
+    """One request's run of one plan. `arguments` are the request's values by slot path."""
+
+    plan: Plan
+    arguments: Mapping[str, Any]
+    snapshot: Snapshot
+    sources: SourcePool
+    seals: Seals
+    limits: Limits
+    department: str
+    purpose: str | None
+    failures: list[FieldFailure] = field(default_factory=list)
+    rows: dict[str, int] = field(default_factory=dict)
+    made: int = 0
+    _pages: dict[int, PageBinding] = field(default_factory=dict)
+    _loaders: dict[str, RelationLoader] = field(default_factory=dict)
+    _once: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
+    _failed: set[int] = field(default_factory=set)
+
+    # --- before the first source call ------------------------------------------------------------------------------
+
+    def prepare(self) -> int:
+        """Binds pages and checks bounds; returns the most rows that the plan can deliver.
+
+        Raises BAD_INPUT, BAD_CURSOR and LIMIT_EXCEEDED, before any source is touched.
+        """
+        bound = 0
+        for _, answer in self.plan.roots:
+            for call in _top(answer):
+                for below in calls(call):
+                    if isinstance(below, RowsCall) and below.page is not None:
+                        self._pages[id(below)] = self._page(below.page)
+                bound += self._bound(call, 1 if not isinstance(answer, EntitiesCall) else self.limits.representations)
+        if bound > self.limits.rows:
+            raise TanglaiError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"the operation could deliver {bound} rows, more than {self.limits.rows}: ask for smaller pages",
+            )
+        return bound
+
+    def _bound(self, call: RowsCall | AggregateCall, parents: int) -> int:
+        if isinstance(call, AggregateCall):
+            return 0
+        own = parents * (self._pages[id(call)].size if call.page is not None else 1)
+        return own + sum(self._bound(child, own) for child in call.children())
+
+    def _page(self, page: Page) -> PageBinding:
+        size = self.arguments[page.size.path] if isinstance(page.size, Slot) else page.size
+        if not isinstance(size, int) or not 0 <= size <= self.limits.page:
+            raise BadInput(f"`first` and `last` lie between 0 and {self.limits.page}")
+        bound = [self.arguments[path] for path in page.context_slots]
+        text = repr((self.department, self.purpose, page.context, bound))
+        context = hashlib.sha256(text.encode()).digest()
+        return PageBinding(
+            size, self._cursor(page, page.after, context), self._cursor(page, page.before, context), context
+        )
+
+    def _cursor(self, page: Page, cursor: "Slot | str | None", context: bytes) -> tuple[Any, ...] | None:
+        if cursor is None:
+            return None
+        token = self.arguments[cursor.path] if isinstance(cursor, Slot) else cursor
+        try:
+            values = self.seals.open(CURSOR, context, token)
+            if not isinstance(values, list) or len(values) != len(page.columns):
+                raise BrokenSeal
+            return tuple(unpack(c.type, value) for c, value in zip(page.columns, values, strict=True))
+        except BrokenSeal:
+            raise TanglaiError(
+                ErrorCode.BAD_CURSOR, "the cursor does not belong to this list, order, filter and purpose"
+            ) from None
+
+    # --- running ---------------------------------------------------------------------------------------------------
+
+    async def run(self) -> Delivered:
+        """Answers every root; a failing source makes its field null. Cancelling cancels every source call."""
+        tasks = [asyncio.create_task(self._answer(answer)) for _, answer in self.plan.roots]
+        try:
+            texts = await asyncio.gather(*tasks)
+        finally:
+            for task in [*tasks, *self._once.values()]:
+                task.cancel()
+            for loader in self._loaders.values():
+                loader.cancel()
+        roots = [(key, text) for (key, _), text in zip(self.plan.roots, texts, strict=True)]
+        return Delivered(roots, self.failures, self.rows, self.made)
+
+    async def _answer(self, answer: Answer) -> str:
+        match answer:
+            case str():
+                return answer
+            case ObjectShape(fields):
+                texts = await asyncio.gather(*(self._answer(part) for _, part in fields))
+                pairs = zip(fields, texts, strict=True)
+                return "{" + ",".join([f"{quoted(key)}:{text}" for (key, _), text in pairs]) + "}"
+            case RowsCall():
+                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._root_rows(answer)))
+            case LookupCall(call=call):
+                return await self._guarded(call.at, lambda: self._shared(call, lambda: self._root_rows(call)))
+            case NodeCall(id=value, call=call):
+                return await self._guarded(call.at, lambda: self._node(value, call))
+            case AggregateCall():
+                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._aggregate(answer)))
+            case EntitiesCall():
+                return await self._entities(answer)
+
+    async def _guarded(self, at: At, run: Callable[[], Awaitable[str]]) -> str:
+        try:
+            return await run()
+        except TanglaiError as error:
+            self.failures.append(FieldFailure(error, at))
+            return "null"
+
+    async def _shared(self, call: RowsCall | AggregateCall, run: Callable[[], Awaitable[str]]) -> str:
+        """Equal calls of one request run once."""
+        task = self._once.get(call.signature)
+        if task is None:
+            task = asyncio.ensure_future(run())
+            self._once[call.signature] = task
+        result: str = await asyncio.shield(task)
+        return result
+
+    async def _root_rows(self, call: RowsCall) -> str:
+        texts = await self._texts(call, None)
+        return texts[None]
+
+    async def _node(self, value: "IdSlot | str", call: RowsCall) -> str:
+        token = self.arguments[value.path] if isinstance(value, IdSlot) else value
+        handle = call.resource.binding.handle
+        assert handle is not None
+        try:
+            _, packed = self.seals.open(ROW, b"", token)
+            key = unpack(handle.type, packed)
+        except (BrokenSeal, ValueError):
+            raise BadInput("`id` is not an id of this platform") from None
+        texts = await self._texts(call, [key])
+        return texts.get(key, "null")
+
+    async def _entities(self, answer: EntitiesCall) -> str:
+        source = answer.source
+        given: Sequence[Any] = self.arguments[source.path] if isinstance(source, AnySlot) else source
+        if not isinstance(given, list | tuple):
+            given = [given]
+        if len(given) > self.limits.representations:
+            raise TanglaiError(
+                ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.representations} representations in one request"
+            )
+        keys = [_entity_key(answer, value) for value in given]
+        batches: dict[tuple[str, tuple[str, ...]], dict[Any, None]] = {}
+        for key in keys:
+            if key is not None:
+                batches.setdefault(key[0], {})[key[1]] = None
+        if None in keys:
+            error = BadInput("a representation names no entity by exactly one of its keys")
+            self.failures.append(FieldFailure(error, At(("_entities",))))
+        found: dict[tuple[str, tuple[str, ...]], Texts] = {}
+
+        async def read(kind: tuple[str, tuple[str, ...]], call: RowsCall, batch: list[Any]) -> None:
+            try:
+                found[kind] = await self._texts(call, batch)
+            except TanglaiError as error:
+                self.failures.append(FieldFailure(error, call.at))
+
+        jobs = []
+        for kind, batch in batches.items():
+            call = answer.calls[kind].call
+            if call is not None:
+                jobs.append(read(kind, call, list(batch)))
+        await asyncio.gather(*jobs)
+        texts = ["null" if key is None else found.get(key[0], {}).get(key[1], "null") for key in keys]
+        return "[" + ",".join(texts) + "]"
+
+    async def _aggregate(self, call: AggregateCall) -> str:
+        extra = await self._keysets(call.keysets)
+        rows = await self._fetch(call.query, extra)
+        if len(rows) > self.limits.groups:
+            raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.groups} groups")
+        self._count(call.resource.code, len(rows))
+        return "[" + ",".join([aggregate(call.shape, row) for row in rows]) + "]"
+
+    # --- rows ------------------------------------------------------------------------------------------------------
+
+    async def _texts(self, call: RowsCall, keys: list[Any] | None) -> Texts:
+        """What `call` answers, by link key; under None what an unlinked or childless key gets (for a root: all)."""
+        extra = await self._keysets(call.keysets)
+        if keys is not None:
+            extra[KEYS] = keys
+        binding = self._pages.get(id(call))
+        query = call.query
+        if binding is not None and call.page is not None:
+            query = call.variant(binding.after, binding.before)
+            extra[limit_path(call.page.size)] = binding.size + 1
+            for name, cursor in ((AFTER, binding.after), (BEFORE, binding.before)):
+                for index, value in enumerate(cursor or ()):
+                    extra[f"{name}.{index}"] = value
+        if call.total is not None:
+            rows, totals = await asyncio.gather(self._fetch(query, extra), self._fetch(call.total, extra))
+        else:
+            rows, totals = await self._fetch(query, extra), []
+        offset = len(query.links)
+        counted = {_key_of(row, offset): row[offset] for row in totals}
+        grouped: dict[Any, list[Row]] = {}
+        if offset:
+            for row in rows:
+                grouped.setdefault(_key_of(row, offset), []).append(row)
+        else:
+            grouped[None] = list(rows)
+        pages: dict[Any, tuple[list[Row], bool]] = {}
+        for key, group in grouped.items():
+            more = False
+            if binding is not None and call.page is not None:
+                more = len(group) > binding.size
+                group = group[: binding.size]
+                if call.page.backward:
+                    group.reverse()
+            else:
+                group = group[:1]
+            pages[key] = (group, more)
+            self._count(call.resource.code, len(group))
+        renderer = Renderer(self.seals, offset, await self._beyond(call, pages, offset))
+        empty = self._empty(call, renderer, 0)
+        texts: Texts = {}
+        for key, (group, more) in pages.items():
+            if isinstance(call.shape, RowShape):
+                texts[key] = renderer.object(call.shape, group[0]) if group else "null"
+            else:
+                assert call.page is not None
+                assert binding is not None
+                total = counted.get(key, 0) if call.total is not None else None
+                texts[key] = renderer.connection(call.shape, call.page, binding, group, more, total)
+        if None not in texts:
+            texts[None] = empty
+        for key in keys or ():
+            if key not in texts:
+                total = counted.get(key, 0)
+                texts[key] = self._empty(call, renderer, total) if total else empty
+        return texts
+
+    def _empty(self, call: RowsCall, renderer: Renderer, total: int) -> str:
+        if isinstance(call.shape, RowShape):
+            return "null"
+        assert call.page is not None
+        counted = total if call.total is not None else None
+        return renderer.connection(call.shape, call.page, self._pages[id(call)], [], False, counted)
+
+    async def _beyond(
+        self, call: RowsCall, pages: Mapping[Any, tuple[list[Row], bool]], offset: int
+    ) -> dict[int, Mapping[Any, str]]:
+        pieces = [piece for shape in shapes(call.shape) for piece in shape.pieces if isinstance(piece, RelationPiece)]
+        if not pieces:
+            return {}
+        rows = [row for group, _ in pages.values() for row in group]
+        texts = await asyncio.gather(*(self._related(piece, rows, offset) for piece in pieces))
+        return {id(piece): found for piece, found in zip(pieces, texts, strict=True)}
+
+    async def _related(self, piece: RelationPiece, rows: list[Row], offset: int) -> Mapping[Any, str]:
+        keys = dict.fromkeys(link_key(piece, row, offset) for row in rows)
+        keys.pop(None, None)
+        call = piece.call
+        try:
+            if not keys:
+                return await self._unlinked(call)
+            loader = self._loaders.get(call.signature)
+            if loader is None:
+                loader = RelationLoader(lambda batch: self._texts(call, batch))
+                self._loaders[call.signature] = loader
+            return await loader.load(tuple(keys))
+        except TanglaiError as error:
+            if id(piece) not in self._failed:
+                self._failed.add(id(piece))
+                self.failures.append(FieldFailure(error, call.at))
+            return _Nulls()
+
+    async def _unlinked(self, call: RowsCall) -> Texts:
+        renderer = Renderer(self.seals, 0, {})
+        return {None: self._empty(call, renderer, 0)}
+
+    async def _keysets(self, keysets: tuple[KeySet, ...]) -> dict[str, Any]:
+        """Arguments of the request, with the key sets that filters across sources need, read in their order."""
+        arguments = dict(self.arguments)
+        for keyset in keysets:
+            rows = await self._fetch(keyset.query, arguments)
+            if len(rows) > self.limits.link_keys:
+                raise TanglaiError(
+                    ErrorCode.LIMIT_EXCEEDED,
+                    f"a relation's filter matches more than {self.limits.link_keys} keys: narrow it",
+                )
+            arguments[keyset.path] = [row[0] for row in rows]
+        return arguments
+
+    async def _fetch(self, query: SourceQuery, arguments: Mapping[str, Any]) -> list[Row]:
+        if query.empty or arguments.get(KEYS) == []:
+            return [] if query.group_by != () else [_no_rows(query)]
+        self.made += 1
+        connector = self.sources.connector(self.snapshot.sources[query.source])
+        return await connector.fetch(query, arguments, timeout=self.limits.source_timeout)
+
+    def _count(self, resource: str, rows: int) -> None:
+        self.rows[resource] = self.rows.get(resource, 0) + rows
+
+
+class _Nulls(dict[Any, str]):
+    """What lies beyond a relation whose source failed: null for every key."""
+
+    def __missing__(self, key: Any) -> str:
+        return "null"
+
+
+def _no_rows(query: SourceQuery) -> Row:
+    """The one group over no rows: counts are 0, everything else is null."""
+    counts = (AggregateFunction.COUNT_ROWS, AggregateFunction.COUNT, AggregateFunction.COUNT_DISTINCT)
+    return tuple(
+        0
+        if isinstance(output, RawOutput)
+        and isinstance(output.expression, Aggregate)
+        and output.expression.function in counts
+        else None
+        for output in query.outputs
+    )
+
+
+def _top(answer: Answer) -> "list[RowsCall | AggregateCall]":
+    """The calls of an answer that hang below no other call."""
+    match answer:
+        case ObjectShape(fields):
+            return [call for _, part in fields for call in _top(part)]
+        case RowsCall() | AggregateCall():
+            return [answer]
+        case LookupCall(call=call) | NodeCall(call=call):
+            return [call]
+        case EntitiesCall(calls=entities):
+            return [entity.call for entity in entities.values() if entity.call is not None]
+        case _:
+            return []
+
+
+def _key_of(row: Row, offset: int) -> Any:
+    return row[0] if offset == 1 else tuple(row[:offset]) if offset else None
+
+
+def _entity_key(answer: EntitiesCall, value: Any) -> tuple[tuple[str, tuple[str, ...]], Any] | None:
+    """Which call answers a representation, and by which key; None for what names no entity."""
+    kind = representation_kind(value)
+    entity: EntityCall | None = answer.calls.get(kind)
+    if entity is None:
+        return None
+    try:
+        parts = tuple(parse(t, value[name]) for name, t in zip(entity.names, entity.types, strict=True))
+    except ValueError:
+        return None
+    return kind, parts[0] if len(parts) == 1 else parts

@@ -1,0 +1,543 @@
+"""In charge of one operation from request to response bytes: the pipeline of architecture.md, a step each."""
+
+import asyncio
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from typing import Any
+
+import orjson
+from graphql import (
+    DocumentNode,
+    ExecutionResult,
+    GraphQLObjectType,
+    OperationType,
+    SelectionSetNode,
+    execute,
+)
+
+from authz.decide import Asking, MaskKey, choose_purpose
+from authz.explain import AccessReport, explain
+from authz.principal import Principal
+from authz.visible import VisibleRelation
+from authz.words import Language
+from connectors.pool import SourcePool
+from resolvers.caches import Decisions, Plans
+from resolvers.document import Document, Documents, InvalidDocument, Operation, coerce_variables
+from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind, plan_entities, plan_node
+from resolvers.execution import Delivered, Execution
+from resolvers.limits import Limits
+from resolvers.messages import STATUS, Messages
+from resolvers.plan import At, Plan
+from resolvers.planner import Planning
+from resolvers.seals import ROW, BrokenSeal, Seals
+from resolvers.selection import Collector, Selected
+from resolvers.values import SlottedVariables, Slotter
+from resolvers.where import Refused
+from schema import unified
+from schema.context import RequestContext
+from schema.fields import RootField
+from schema.unified import UnifiedSchema
+from tanglai.audit.log import AuditLog, AuditUnavailable
+from tanglai.audit.records import AuditRecord, Outcome
+from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+from tanglai.catalogue.model import Grant, Resource, Snapshot
+from tanglai.catalogue.rules import rule_set
+from tanglai.storage.replica import Moment, Replica
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLRequest:
+    """One operation as it came in, its principal verified. `purpose` is the `Purpose` header."""
+
+    query: str
+    operation_name: str | None
+    variables: Mapping[str, Any]
+    extensions: Mapping[str, Any]
+    principal: Principal
+    purpose: str | None
+    language: str
+    request_id: str
+    read_only: bool
+
+
+@dataclass(frozen=True, slots=True)
+class GraphQLResponse:
+    """`body` is the complete JSON. `executed` is False for a request error: no `data` entry. `status` is HTTP's."""
+
+    body: bytes
+    executed: bool
+    status: int
+
+
+@dataclass(frozen=True, slots=True)
+class _Served:
+    """What belongs to one snapshot: schema, documents and plans go when it goes."""
+
+    schema: UnifiedSchema
+    documents: Documents
+    plans: Plans
+
+
+@dataclass(slots=True)
+class _Context:
+    """One request on its way."""
+
+    request: GraphQLRequest
+    began: float
+    moment: Moment
+    served: _Served
+    messages: Messages
+    purpose: str | None = None
+    document: Document | None = None
+    operation: Operation | None = None
+    paths: tuple[str, ...] = ()
+    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    grants: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+class _Refusal(Exception):
+    """A request error on its way out: no `data`."""
+
+    def __init__(self, errors: tuple[dict[str, Any], ...], code: ErrorCode) -> None:
+        super().__init__(code)
+        self.errors = errors
+        self.code = code
+
+
+class Gateway:
+    """Answers operations. Stateless but for caches; safe for concurrent use within one event loop."""
+
+    def __init__(
+        self,
+        replica: Replica,
+        sources: SourcePool,
+        audit: AuditLog,
+        seals: Seals,
+        mask_key: MaskKey,
+        limits: Limits | None = None,
+        node: str = "tanglai",
+    ) -> None:
+        self._replica = replica
+        self._sources = sources
+        self._audit = audit
+        self._seals = seals
+        self._mask_key = mask_key
+        self._limits = limits or Limits()
+        self._node = node
+        self._decisions = Decisions(self._limits.decisions_cached)
+        self._slotter = Slotter(self._id_kind, self._limits.list_values)
+        self._served: _Served | None = None
+        self._building: asyncio.Task[_Served] | None = None
+
+    # --- what belongs to a snapshot --------------------------------------------------------------------------------
+
+    async def schema(self) -> UnifiedSchema:
+        """The schema of the newest confirmed snapshot."""
+        moment = await self._replica.confirm()
+        return (await self._serve(moment.snapshot)).schema
+
+    async def _serve(self, snapshot: Snapshot) -> _Served:
+        """The schema of `snapshot`, built off the event loop once, however many requests wait for it."""
+        while self._served is None or self._served.schema.snapshot is not snapshot:
+            if self._served is not None and self._served.schema.snapshot.number > snapshot.number:
+                return await self._build(snapshot)  # a request that kept an older snapshot
+            if self._building is None:
+                self._building = asyncio.create_task(self._build(snapshot))
+            building = self._building
+            try:
+                self._served = await asyncio.shield(building)
+            finally:
+                if building.done() and self._building is building:
+                    self._building = None
+        return self._served
+
+    async def _build(self, snapshot: Snapshot) -> _Served:
+        former = self._served.schema if self._served is not None else None
+        schema = await asyncio.to_thread(unified.build, snapshot, reuse=former)
+        return _Served(schema, Documents(schema.graphql, self._limits), Plans(self._limits.plans_cached))
+
+    def _id_kind(self, value: str) -> str:
+        """What an id names: `row:<resource>`, `broken`, or `catalogue` for ids of the fixed part."""
+        if not isinstance(value, str) or not value.startswith(f"{ROW}."):
+            return "catalogue"
+        try:
+            code, _ = self._seals.open(ROW, b"", value)
+        except (BrokenSeal, ValueError):
+            return BROKEN_KIND
+        return f"{ROW_KIND}{code}"
+
+    # --- one operation ---------------------------------------------------------------------------------------------
+
+    async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
+        """Answers `request`. Every failure that can be foreseen is a typed error; nothing leaves without its record."""
+        began = time.perf_counter()
+        language: Language = "zh" if request.language == "zh" else "en"
+        try:
+            moment = await self._replica.confirm()
+        except TanglaiError as error:
+            return _refused([_bare(error, request.request_id)], error.code)
+        served = await self._serve(moment.snapshot)
+        messages = Messages(moment.snapshot, language, request.request_id)
+        context = _Context(request, began, moment, served, messages)
+        try:
+            return await self._answer(context)
+        except _Refusal as refusal:
+            return await self._refuse(context, refusal)
+        except InvalidDocument as invalid:
+            return _refused([messages.invalid(error) for error in invalid.errors], ErrorCode.BAD_INPUT)
+        except Refused as refused:
+            denied = messages.denial(refused.denial, refused.at, path=False)
+            return await self._refuse(context, _Refusal((denied,), refused.denial.code))
+        except TanglaiError as failure:
+            return await self._refuse(context, _Refusal((messages.error(failure),), failure.code))
+
+    async def _answer(self, context: _Context) -> GraphQLResponse:
+        request, snapshot = context.request, context.moment.snapshot
+        context.purpose = choose_purpose(
+            request.principal, snapshot, request.purpose, _text_extension(request.extensions, "purpose")
+        )
+        refuse_denials = _on_denied(request.extensions)
+        document = context.document = context.served.documents.document(request.query)
+        operation = context.operation = document.operation(request.operation_name)
+        if request.read_only and operation.kind is not OperationType.QUERY:
+            raise TanglaiError(ErrorCode.BAD_INPUT, "only queries may be sent by GET")
+        if operation.kind is OperationType.SUBSCRIPTION:
+            raise BadInput("subscriptions need a connection that can carry them")
+        schema = context.served.schema.graphql
+        coerced = coerce_variables(schema, operation, request.variables)
+        slotted = self._slotter.slot(operation.types, coerced)
+        grants = await self._replica.grants(request.principal.department.code, snapshot)
+        visible = self._visible(context, grants)
+        collector = Collector(schema, document.fragments, slotted.values)
+        planned, fixed = self._partition(context, collector, slotted)
+        context.paths = tuple(selected.key for selected in planned)
+        plan: Plan | None = None
+        execution: Execution | None = None
+        if planned:
+            plan = self._plan(context, planned, collector, slotted, visible)
+            context.uses, context.grants = plan.uses, plan.grants
+            if refuse_denials and plan.errors:
+                errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
+                raise _Refusal(errors, plan.errors[0].denial.code)
+            execution = Execution(
+                plan,
+                slotted.arguments,
+                snapshot,
+                self._sources,
+                self._seals,
+                self._limits,
+                request.principal.department.code,
+                context.purpose,
+            )
+            execution.prepare()
+        delivered, rest = await asyncio.gather(
+            _run(execution), self._fixed(context, fixed, document, operation, grants)
+        )
+        return await self._respond(context, collector, plan, delivered, rest)
+
+    def _visible(self, context: _Context, grants: tuple[Grant, ...]) -> Callable[[Resource], VisibleRelation]:
+        snapshot = context.moment.snapshot
+        return self._decisions.visible(
+            snapshot,
+            rule_set(snapshot.rule_set),
+            context.request.principal,
+            context.purpose,
+            grants,
+            context.moment.now,
+            self._mask_key,
+        )
+
+    def _partition(
+        self, context: _Context, collector: Collector, slotted: SlottedVariables
+    ) -> tuple[list[Selected], list[Selected]]:
+        """Root fields that the planner answers, and those of the fixed part."""
+        assert context.operation is not None
+        root = _root(context.served.schema, context.operation)
+        planned: list[Selected] = []
+        fixed: list[Selected] = []
+        selections = collector.fields(root, [context.operation.node.selection_set])
+        if len(selections) > self._limits.roots:
+            raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, f"more than {self._limits.roots} root fields")
+        planning = self._planning(context, collector, slotted, _undecided)
+        for selected in selections:
+            is_planned = selected.name in (RootField.DATA, RootField.ENTITIES)
+            if selected.name == RootField.NODE:
+                kind = node_kind(planning, root, selected)
+                is_planned = kind == BROKEN_KIND or kind.startswith(ROW_KIND)
+            (planned if is_planned else fixed).append(selected)
+        return planned, fixed
+
+    def _planning(
+        self,
+        context: _Context,
+        collector: Collector,
+        slotted: SlottedVariables,
+        visible: Callable[[Resource], VisibleRelation],
+    ) -> Planning:
+        return Planning(
+            context.moment.snapshot,
+            context.served.schema.graphql,
+            self._limits,
+            slotted.values,
+            collector,
+            visible,
+            self._id_kind,
+        )
+
+    def _plan(
+        self,
+        context: _Context,
+        planned: Sequence[Selected],
+        collector: Collector,
+        slotted: SlottedVariables,
+        visible: Callable[[Resource], VisibleRelation],
+    ) -> Plan:
+        """The cached plan, or a new one."""
+        assert context.document is not None
+        assert context.operation is not None
+        plans, resources = context.served.plans, context.moment.snapshot.resources
+        key = (context.document.hash, context.operation.name, slotted.shape)
+        plan = plans.find(key, resources, visible)
+        if plan is None:
+            planning = self._planning(context, collector, slotted, visible)
+            context.uses = _Uses(planning)
+            root = _root(context.served.schema, context.operation)
+            plan = planning.plan([(s.key, _root_answer(planning, root, s)) for s in planned])
+            plans.keep(key, plan, resources, visible)
+        return plan
+
+    async def _fixed(
+        self,
+        context: _Context,
+        fixed: Sequence[Selected],
+        document: Document,
+        operation: Operation,
+        grants: tuple[Grant, ...],
+    ) -> ExecutionResult | None:
+        """The fixed part, by graphql-core, on the operation without the planned roots."""
+        if not fixed:
+            return None
+        nodes = tuple(node for selected in fixed for node in selected.nodes)
+        rest = replace_selections(operation, nodes)
+        request = context.request
+        result = execute(
+            context.served.schema.graphql,
+            DocumentNode(definitions=(rest, *document.fragments.values())),
+            context_value=self._request_context(context, grants),
+            variable_values=dict(request.variables),
+            hide_suggestions=True,
+        )
+        if isinstance(result, ExecutionResult):
+            return result
+        return await result
+
+    def _request_context(self, context: _Context, grants: tuple[Grant, ...]) -> RequestContext:
+        snapshot, request = context.moment.snapshot, context.request
+        asking = Asking(
+            snapshot,
+            rule_set(snapshot.rule_set),
+            request.principal,
+            context.purpose,
+            grants,
+            context.moment.now,
+            self._mask_key,
+        )
+        language: Language = "zh" if request.language == "zh" else "en"
+
+        def access(resource: Resource, names: Sequence[str] | None, purpose: str | None) -> AccessReport:
+            return explain(replace(asking, purpose=purpose), resource, names, language)
+
+        return RequestContext(
+            snapshot=snapshot,
+            principal=request.principal,
+            purpose=context.purpose,
+            language=language,
+            now=context.moment.now,
+            explain=access,
+        )
+
+    # --- the answer ------------------------------------------------------------------------------------------------
+
+    async def _respond(
+        self,
+        context: _Context,
+        collector: Collector,
+        plan: Plan | None,
+        delivered: Delivered | None,
+        rest: ExecutionResult | None,
+    ) -> GraphQLResponse:
+        messages = context.messages
+        errors: list[dict[str, Any]] = []
+        roots: dict[str, Any] = {}
+        broken = False
+        if plan is not None and delivered is not None:
+            errors += [messages.denial(e.denial, e.at) for e in plan.errors]
+            errors += [messages.failure(f) for f in delivered.failures]
+            roots.update((key, orjson.Fragment(text)) for key, text in delivered.roots)
+            context.rows = delivered.rows
+            codes = [e.denial.code for e in plan.errors] + [f.error.code for f in delivered.failures]
+            outcome = Outcome.PARTIAL if codes else Outcome.ALLOWED
+            await self._record(context, outcome, codes)
+        if rest is not None:
+            for error in rest.errors or ():
+                if error.original_error is not None and not isinstance(error.original_error, TanglaiError):
+                    _log.error("fixed part failed", exc_info=error.original_error)
+                errors.append(messages.fixed(error))
+            broken = rest.data is None
+            roots.update(rest.data or {})
+        assert context.operation is not None
+        root = _root(context.served.schema, context.operation)
+        order = [selected.key for selected in collector.fields(root, [context.operation.node.selection_set])]
+        body: dict[str, Any] = {"data": None if broken else {key: roots[key] for key in order if key in roots}}
+        if errors:
+            body["errors"] = errors
+        body["extensions"] = _extensions(context, plan)
+        return GraphQLResponse(orjson.dumps(body), True, 200)
+
+    async def _refuse(self, context: _Context, refusal: _Refusal) -> GraphQLResponse:
+        """A request error. One that asked for data is recorded like any answer."""
+        if context.paths:
+            denied = STATUS[refusal.code] in (403, 429)
+            codes = [ErrorCode(error["extensions"]["code"]) for error in refusal.errors]
+            try:
+                await self._record(context, Outcome.DENIED if denied else Outcome.FAILED, codes)
+            except AuditUnavailable as error:
+                return _refused([context.messages.error(error)], error.code)
+        return _refused(list(refusal.errors), refusal.code)
+
+    async def _record(self, context: _Context, outcome: Outcome, codes: Sequence[ErrorCode]) -> None:
+        """Durable before the response leaves. Raises AuditUnavailable: then no data leaves."""
+        request = context.request
+        principal = request.principal
+        await self._audit.append(
+            AuditRecord(
+                request_id=request.request_id,
+                at=datetime.now(UTC),
+                department=principal.department.code,
+                client=principal.client,
+                person=principal.person,
+                purpose=context.purpose,
+                operation_name=context.operation.name if context.operation else None,
+                operation_hash=context.document.hash if context.document else _hash(request.query),
+                document_kind="text",
+                paths=context.paths,
+                items={code: tuple(sorted(names)) for code, names in context.uses.items()},
+                grants=context.grants,
+                rows=dict(context.rows),
+                outcome=outcome,
+                codes=tuple(dict.fromkeys(code.value for code in codes)),
+                duration_us=int((time.perf_counter() - context.began) * 1_000_000),
+                node=self._node,
+            )
+        )
+
+    # --- for the server --------------------------------------------------------------------------------------------
+
+    def sdl(self) -> str:
+        """The SDL of the schema that is served. Raises POLICY_UNAVAILABLE before the first snapshot."""
+        if self._served is None:
+            raise TanglaiError(ErrorCode.POLICY_UNAVAILABLE, "the catalogue is not loaded yet")
+        return self._served.schema.sdl
+
+    async def ready(self) -> Mapping[str, str]:
+        """State of what the gateway needs, for /readyz: `up`, or `down`."""
+        try:
+            await self._serve((await self._replica.confirm()).snapshot)
+        except TanglaiError:
+            return {"platform database": "down"}
+        return {"platform database": "up"}
+
+
+class _Uses(Mapping[str, frozenset[str]]):
+    """What a planning that did not finish had touched, for the record of its refusal."""
+
+    def __init__(self, planning: Planning) -> None:
+        self._planning = planning
+
+    def __getitem__(self, code: str) -> frozenset[str]:
+        return frozenset(self._planning.uses[code])
+
+    def __iter__(self) -> Any:
+        return iter(self._planning.uses)
+
+    def __len__(self) -> int:
+        return len(self._planning.uses)
+
+
+def _undecided(resource: Resource) -> VisibleRelation:
+    raise AssertionError(f"no decision is taken on {resource.code} here")
+
+
+def _root_answer(planning: Planning, root: GraphQLObjectType, selected: Selected) -> Any:
+    at = At((selected.key,))
+    if selected.name == RootField.DATA:
+        return planning.data(root, selected, at)
+    if selected.name == RootField.ENTITIES:
+        return plan_entities(planning, root, selected, at)
+    return plan_node(planning, root, selected, at)
+
+
+def _root(schema: UnifiedSchema, operation: Operation) -> GraphQLObjectType:
+    root = schema.graphql.get_root_type(operation.kind)
+    assert root is not None
+    return root
+
+
+def replace_selections(operation: Operation, nodes: Sequence[Any]) -> Any:
+    """The operation with other root selections: fragments at the root are expanded already."""
+    node = operation.node
+    return type(node)(
+        operation=node.operation,
+        name=node.name,
+        variable_definitions=node.variable_definitions,
+        directives=node.directives,
+        selection_set=SelectionSetNode(selections=tuple(nodes)),
+        loc=node.loc,
+    )
+
+
+async def _run(execution: Execution | None) -> Delivered | None:
+    return await execution.run() if execution is not None else None
+
+
+def _extensions(context: _Context, plan: Plan | None) -> dict[str, Any]:
+    told: dict[str, Any] = {"requestId": context.request.request_id}
+    if plan is not None:
+        told["purpose"] = context.purpose
+        told["grants"] = plan.grants
+        told["masked"] = plan.masked
+        told["partial"] = plan.partial
+    return told
+
+
+def _text_extension(extensions: Mapping[str, Any], name: str) -> str | None:
+    value = extensions.get(name)
+    if value is not None and not isinstance(value, str):
+        raise BadInput(f"`extensions.{name}` is a text")
+    return value
+
+
+def _on_denied(extensions: Mapping[str, Any]) -> bool:
+    value = _text_extension(extensions, "onDenied")
+    if value not in (None, "NULL", "REFUSE"):
+        raise BadInput('`extensions.onDenied` is "NULL" or "REFUSE"')
+    return value == "REFUSE"
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def _bare(error: TanglaiError, request_id: str) -> dict[str, Any]:
+    return {"message": error.message, "extensions": {"code": error.code.value, "requestId": request_id}}
+
+
+def _refused(errors: list[dict[str, Any]], code: ErrorCode) -> GraphQLResponse:
+    return GraphQLResponse(orjson.dumps({"errors": errors}), False, STATUS[code])

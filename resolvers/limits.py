@@ -1,0 +1,27 @@
+"""In charge of how much one request may ask for; beyond a limit it is refused, never trimmed."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """Counts per request unless said otherwise; times in seconds."""
+
+    document_bytes: int = 64 * 1024
+    tokens: int = 8_000
+    depth: int = 16
+    fields: int = 2_000
+    roots: int = 64
+    data_calls: int = 64
+    page: int = 1_000
+    default_page: int = 50
+    rows: int = 250_000
+    groups: int = 10_000
+    link_keys: int = 10_000
+    list_values: int = 1_000
+    where_terms: int = 500
+    representations: int = 1_000
+    source_timeout: float = 10.0
+    documents_cached: int = 1_000
+    plans_cached: int = 4_000
+    decisions_cached: int = 20_000

@@ -1,0 +1,432 @@
+"""In charge of plans: frozen data that says which source calls answer an operation, and how rows are put together.
+
+A plan holds no values of a request: those come as arguments by slot path. `explain()` prints it.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from authz.denial import Denial
+from connectors.protocol import SourceQuery
+from resolvers.text import show, show_order, show_output
+from resolvers.values import AnySlot, IdSlot
+from schema.fields import Part
+from tanglai.catalogue.expressions import (
+    TRUE,
+    Compare,
+    CompareOp,
+    Expression,
+    IsNull,
+    Not,
+    Slot,
+    conjunction,
+    disjunction,
+)
+from tanglai.catalogue.model import Resource
+from tanglai.catalogue.scalars import ScalarType
+
+FieldPath: TypeAlias = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class At:
+    """Where a field stands: the whole field path, and how much of it a response path can name (`cut`).
+
+    A response path ends before the first list index; `cut` is None as long as there was no list.
+    """
+
+    whole: FieldPath
+    cut: FieldPath | None = None
+
+    def child(self, key: str) -> "At":
+        return At((*self.whole, key), self.cut)
+
+    def rows(self) -> "At":
+        """The place of the elements of the list that stands here."""
+        return self if self.cut is not None else At(self.whole, self.whole)
+
+    @property
+    def path(self) -> FieldPath:
+        return self.whole if self.cut is None else self.cut
+
+    def __str__(self) -> str:
+        return ".".join(self.whole)
+
+
+# --- one row -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class JsonPiece:
+    """Fields that the source has built already: the JSON object in output `output`."""
+
+    output: int
+
+
+@dataclass(frozen=True, slots=True)
+class IdPiece:
+    """`key: <sealed row handle>`; the handle is output `output`."""
+
+    key: str
+    output: int
+    resource: str
+    type: ScalarType
+
+
+@dataclass(frozen=True, slots=True)
+class RelationPiece:
+    """`key: <what lies beyond the relation>`; the link key is in `outputs`, null where there is no link."""
+
+    key: str
+    outputs: tuple[int, ...]
+    call: "RowsCall"
+
+
+Piece: TypeAlias = JsonPiece | IdPiece | RelationPiece
+
+
+@dataclass(frozen=True, slots=True)
+class RowShape:
+    """How one object is put together from a row's outputs, in response order."""
+
+    pieces: tuple[Piece, ...]
+
+    @property
+    def plain(self) -> int | None:
+        """The output that is the whole object's JSON, if Python has nothing to add to it."""
+        if len(self.pieces) == 1 and isinstance(self.pieces[0], JsonPiece):
+            return self.pieces[0].output
+        return None
+
+
+# --- a connection --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class EdgeShape:
+    """Fields of an edge: node rows, cursors, or constant JSON (`__typename`)."""
+
+    fields: tuple[tuple[str, RowShape | Part | str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PageInfoShape:
+    fields: tuple[tuple[str, Part | str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class NodesShape:
+    row: RowShape
+
+
+ConnectionField: TypeAlias = NodesShape | EdgeShape | PageInfoShape | Part | str
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionShape:
+    """Fields of a connection. A `Part` is TOTAL_COUNT; a str is constant JSON."""
+
+    fields: tuple[tuple[str, ConnectionField], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class KeysetColumn:
+    """One sort key of a page: the expression, the output that carries its value, and its direction."""
+
+    expression: Expression
+    output: int | None
+    type: ScalarType
+    descending: bool
+    nullable: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page by keyset. `size` is rows per page (a number or a slot); cursors are slots, texts or None.
+
+    `columns` empty: the resource has nothing to page by, so there is a first page only and no cursor.
+    """
+
+    size: int | Slot
+    backward: bool
+    after: "Slot | str | None"
+    before: "Slot | str | None"
+    columns: tuple[KeysetColumn, ...]
+    context: str
+    context_slots: tuple[str, ...]
+
+
+AFTER = "after"
+BEFORE = "before"
+LIMIT = "limit"
+
+
+def limit_path(size: int | Slot) -> str:
+    """Argument that carries `size` plus the one row that tells whether there are more."""
+    return f"{LIMIT}:${size.path}" if isinstance(size, Slot) else f"{LIMIT}:{size}"
+
+
+def keyset(page: Page, values: tuple[Any, ...], name: str) -> Expression:
+    """Rows strictly beyond the cursor `values` (AFTER: behind it in page order; BEFORE: ahead of it).
+
+    Depends on which values are null, not on the values; those are slots `<name>.<n>`. Nulls are last ascending, first
+    descending.
+    """
+    alternatives: list[Expression] = []
+    equal: list[Expression] = []
+    for index, (column, value) in enumerate(zip(page.columns, values, strict=True)):
+        slot = Slot(f"{name}.{index}", column.type)
+        ascending = column.descending == (name == BEFORE)  # whether "beyond" means greater, nulls greatest
+        beyond: Expression | None
+        if ascending:
+            beyond = None if value is None else Compare(CompareOp.GT, column.expression, slot)
+            if beyond is not None and column.nullable:
+                beyond = disjunction(beyond, IsNull(column.expression))
+        else:
+            beyond = Compare(CompareOp.LT, column.expression, slot)
+            if value is None:
+                beyond = Not(IsNull(column.expression))
+        if beyond is not None:
+            alternatives.append(conjunction(*equal, beyond))
+        equal.append(IsNull(column.expression) if value is None else Compare(CompareOp.EQ, column.expression, slot))
+    return disjunction(*alternatives)
+
+
+# --- calls ---------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class KeySet:
+    """Link keys read before a call whose filter quantifies over rows of another source; they fill slot `path`."""
+
+    path: str
+    query: SourceQuery
+
+
+@dataclass(frozen=True, eq=False)
+class RowsCall:
+    """Rows of one resource by one source query: a connection, a look-up, or what lies beyond a relation.
+
+    `shape`: a connection, or the one row's object. With `query.links` it is called with a batch of link keys and
+    answers per key. `total` is the second statement, for `totalCount`. `signature` names the call's structure: calls of
+    equal signature in one request run once.
+    """
+
+    resource: Resource
+    query: SourceQuery
+    shape: ConnectionShape | RowShape
+    page: Page | None
+    total: SourceQuery | None
+    signature: str
+    keysets: tuple[KeySet, ...] = ()
+    at: At = field(default=At(()), repr=False)
+    _variants: dict[Any, SourceQuery] = field(default_factory=dict, repr=False)
+
+    def variant(self, after: tuple[Any, ...] | None, before: tuple[Any, ...] | None) -> SourceQuery:
+        """The query of one page: kept per pattern of nulls in the cursors."""
+        if after is None and before is None:
+            return self.query
+        pattern = tuple(None if c is None else tuple(v is None for v in c) for c in (after, before))
+        found = self._variants.get(pattern)
+        if found is None:
+            assert self.page is not None
+            parts = [self.query.where]
+            if after is not None:
+                parts.append(keyset(self.page, after, AFTER))
+            if before is not None:
+                parts.append(keyset(self.page, before, BEFORE))
+            found = replace(self.query, where=conjunction(*parts))
+            self._variants[pattern] = found
+        return found
+
+    def children(self) -> "Iterator[RowsCall]":
+        for row in shapes(self.shape):
+            for piece in row.pieces:
+                if isinstance(piece, RelationPiece):
+                    yield piece.call
+
+
+def shapes(shape: ConnectionShape | RowShape) -> Iterator[RowShape]:
+    """Every row object of a call's shape."""
+    if isinstance(shape, RowShape):
+        yield shape
+        return
+    for _, part in shape.fields:
+        if isinstance(part, NodesShape):
+            yield part.row
+        elif isinstance(part, EdgeShape):
+            yield from (row for _, row in part.fields if isinstance(row, RowShape))
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateValue:
+    """A leaf of an aggregate row: output `output` as `type`; with `count`, their quotient (average)."""
+
+    output: int
+    type: ScalarType
+    count: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class AggregateObject:
+    fields: "tuple[tuple[str, AggregateValue | AggregateObject | str], ...]"
+
+
+@dataclass(frozen=True, eq=False)
+class AggregateCall:
+    """Aggregates of one resource: few rows, put together in Python."""
+
+    resource: Resource
+    query: SourceQuery
+    shape: AggregateObject
+    signature: str
+    keysets: tuple[KeySet, ...] = ()
+    at: At = field(default=At(()), repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class NodeCall:
+    """`node(id)` of a data row; `id` is opened when executing and fills the call's one link key."""
+
+    id: "IdSlot | str"
+    call: RowsCall
+
+
+@dataclass(frozen=True, slots=True)
+class LookupCall:
+    """A look-up by key; `keys` are the key's values, one call with one key."""
+
+    keys: tuple[Any, ...]
+    call: RowsCall
+
+
+@dataclass(frozen=True, slots=True)
+class EntitiesCall:
+    """`_entities`: per (type name, key names) one batched call; `source` is where the representations come from."""
+
+    source: "AnySlot | tuple[Any, ...]"
+    calls: Mapping[tuple[str, tuple[str, ...]], "EntityCall"]
+
+
+@dataclass(frozen=True, slots=True)
+class EntityCall:
+    """`names` and `types` are the representation's key fields in link order; `call` None: nothing is visible."""
+
+    names: tuple[str, ...]
+    types: tuple[ScalarType, ...]
+    call: RowsCall | None
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectShape:
+    """An object that holds no row itself: `data` and its groups."""
+
+    fields: "tuple[tuple[str, Answer], ...]"
+
+
+Answer: TypeAlias = ObjectShape | RowsCall | LookupCall | AggregateCall | NodeCall | EntitiesCall | str
+"""What a field's value is made of; a str is constant JSON."""
+
+
+# --- the plan ------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class PlannedError:
+    """A denial that every execution of the plan tells."""
+
+    denial: Denial
+    at: At
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """How the planned root fields of one operation are answered, for everybody of equal fingerprints.
+
+    `roots` are in response order; `uses` are the items and relations of each resource that the operation touches, for
+    the audit record; `grants`, `masked` and `partial` go into the response's extensions.
+    """
+
+    roots: tuple[tuple[str, Answer], ...]
+    errors: tuple[PlannedError, ...]
+    uses: Mapping[str, frozenset[str]]
+    grants: tuple[str, ...]
+    masked: tuple[str, ...]
+    partial: tuple[str, ...]
+    resources: tuple[str, ...]
+
+    def explain(self) -> str:
+        """The plan in lines, for golden cases and for people."""
+        lines: list[str] = []
+        for key, answer in self.roots:
+            _explain(key, answer, 0, lines)
+        for error in self.errors:
+            lines.append(f"error {error.denial.code} at {error.at}")
+        return "\n".join(lines)
+
+
+def calls(answer: Answer) -> Iterator[RowsCall | AggregateCall]:
+    """Every call below `answer`, parents first."""
+    match answer:
+        case ObjectShape(fields):
+            for _, part in fields:
+                yield from calls(part)
+        case RowsCall():
+            yield answer
+            for child in answer.children():
+                yield from calls(child)
+        case LookupCall(call=call) | NodeCall(call=call):
+            yield from calls(call)
+        case AggregateCall():
+            yield answer
+        case EntitiesCall(calls=entities):
+            for entity in entities.values():
+                if entity.call is not None:
+                    yield from calls(entity.call)
+
+
+def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:
+    pad = "  " * depth
+    match answer:
+        case str():
+            lines.append(f"{pad}{key}: {answer}")
+        case ObjectShape(fields):
+            lines.append(f"{pad}{key}:")
+            for name, part in fields:
+                _explain(name, part, depth + 1, lines)
+        case LookupCall(call=call) | NodeCall(call=call):
+            _explain(key, call, depth, lines)
+        case EntitiesCall(calls=entities):
+            lines.append(f"{pad}{key}: entities")
+            for (name, names), entity in sorted(entities.items()):
+                if entity.call is not None:
+                    _explain(f"{name}({','.join(names)})", entity.call, depth + 1, lines)
+        case RowsCall() | AggregateCall():
+            lines.append(f"{pad}{key}: {_describe(answer.query)}")
+            for keyset_ in answer.keysets:
+                lines.append(f"{pad}  before: {keyset_.path} = {_describe(keyset_.query)}")
+            if isinstance(answer, RowsCall):
+                if answer.total is not None:
+                    lines.append(f"{pad}  total: {_describe(answer.total)}")
+                for child in answer.children():
+                    _explain(child.at.whole[-1], child, depth + 1, lines)
+
+
+def _describe(query: SourceQuery) -> str:
+    parts = [f"{query.source}:{query.table}", "[" + ", ".join(show_output(o) for o in query.outputs) + "]"]
+    if query.empty:
+        parts.append("empty")
+    if query.links:
+        parts.append("by " + ", ".join(column.name for column in query.links))
+    if query.visible != TRUE:
+        parts.append(f"visible {show(query.visible)}")
+    if query.where != TRUE:
+        parts.append(f"where {show(query.where)}")
+    if query.group_by is not None:
+        parts.append("group by (" + ", ".join(show(e) for e in query.group_by) + ")")
+    if query.order:
+        parts.append("order " + ", ".join(show_order(o) for o in query.order))
+    if query.limit is not None:
+        parts.append(f"limit {show(query.limit) if isinstance(query.limit, Slot) else query.limit}")
+    return " ".join(parts)

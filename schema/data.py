@@ -1,16 +1,20 @@
 """In charge of `Data`: the groups of one snapshot and the reuse of types that a new snapshot leaves as they are."""
 
-from collections.abc import Iterable, Mapping
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from graphql import GraphQLField, GraphQLID, GraphQLNamedType, GraphQLNonNull, GraphQLObjectType
 
 from schema.descriptions import ResourceWords, resource_words
 from schema.fields import GroupField, GroupId
-from schema.generated import Linked, ResourceBuilder, ResourceTypes, Shared, data_field
+from schema.filters import FILTERS, ORDER_DIRECTION
+from schema.generated import Linked, ResourceTypes, Shared, data_field
+from schema.scalars import COMPARABLE, NUMERIC, SCALARS, sum_type
 from tanglai.catalogue.model import Resource, Snapshot
-from tanglai.catalogue.naming import group_type_name
+from tanglai.catalogue.naming import group_field_names, group_type_name
 from tanglai.catalogue.rules import RuleSet
+from tanglai.catalogue.scalars import ScalarType
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,6 +26,7 @@ class Component:
 
     words: tuple[ResourceWords, ...]
     members: tuple[ResourceTypes, ...]
+    types: tuple[GraphQLNamedType, ...]
 
     def fits(self, resources: tuple[Resource, ...], words: tuple[ResourceWords, ...]) -> bool:
         """Whether building `resources` with `words` would give these types again."""
@@ -37,7 +42,10 @@ class Component:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class DataTypes:
-    """`data` is the type of `Query.data`; `components` stand under the code of their first member."""
+    """`data` is the type of `Query.data`; `components` stand under the code of their first member.
+
+    `types` is everything that a document can come to from `data` on, of the generated part.
+    """
 
     data: GraphQLObjectType
     types: tuple[GraphQLNamedType, ...]
@@ -66,8 +74,21 @@ def build_data(snapshot: Snapshot, rules: RuleSet, shared: Shared, kept: Mapping
         for group, kind in groups.items()
     }
     data = GraphQLObjectType("Data", fields, description="The data of all groups, as far as the law lets it be seen.")
-    types = (*groups.values(), *(kind for member in members.values() for kind in member.types))
+    own = (kind for part in components.values() for kind in part.types)
+    types = (data, *groups.values(), *own, *_common_types(snapshot.served))
     return DataTypes(data, types, members, components)
+
+
+def _common_types(resources: Iterable[Resource]) -> Iterator[GraphQLNamedType]:
+    """The scalars and inputs that the types of `resources` share."""
+    kinds = {item.type for resource in resources for item in resource.items}
+    if kinds & COMPARABLE:
+        yield ORDER_DIRECTION
+    for kind in ScalarType:
+        if kind in kinds:
+            yield FILTERS[kind]
+        if kind in kinds | {sum_type(numeric) for numeric in kinds & NUMERIC}:
+            yield SCALARS[kind]
 
 
 def linked_relations(snapshot: Snapshot) -> Mapping[str, tuple[Linked, ...]]:
@@ -112,32 +133,36 @@ def _component(
     relations: Mapping[str, tuple[Linked, ...]],
     shared: Shared,
 ) -> Component:
-    siblings: dict[str, ResourceBuilder] = {}
+    siblings: dict[str, ResourceTypes] = {}
     for resource, spoken in zip(resources, words, strict=True):
         links = relations[resource.code]
-        siblings[resource.code] = ResourceBuilder(resource, spoken, links, shared, siblings)
+        siblings[resource.code] = ResourceTypes(resource, spoken, links, shared, siblings)
     targets = {linked.target.code for resource in resources for linked in relations[resource.code]}
-    members = tuple(builder.types(targeted=code in targets) for code, builder in siblings.items())
-    return Component(words, members)
+    types = (kind for code, member in siblings.items() for kind in member.types(targeted=code in targets))
+    return Component(words, tuple(siblings.values()), tuple(types))
 
 
 def _groups(members: list[ResourceTypes]) -> dict[str, GraphQLObjectType]:
-    fields: dict[str, dict[str, GraphQLField]] = {}
-    titles: dict[str, list[str]] = {}
+    parts: dict[str, list[ResourceTypes]] = {}
     for member in members:
-        group = member.resource.names.group
-        own = fields.setdefault(group, {"id": _id_field(group)})
-        titles.setdefault(group, []).append(member.resource.title)
-        twice = own.keys() & member.fields.keys()
-        if twice:
-            raise ValueError(f"field `{min(twice)}` of group `{group}` is claimed twice")
-        own.update(member.fields)
-    return {
-        group: GraphQLObjectType(
-            group_type_name(group), fields[group], description=f"Group `{group}`: {'、'.join(titles[group])}."
-        )
-        for group in sorted(fields)
-    }
+        parts.setdefault(member.resource.names.group, []).append(member)
+    return {group: _group(group, parts[group]) for group in sorted(parts)}
+
+
+def _group(group: str, members: list[ResourceTypes]) -> GraphQLObjectType:
+    names = Counter(name for member in members for name in group_field_names(member.resource))
+    for name, count in names.items():
+        if count > 1 or name == "id":
+            raise ValueError(f"field `{name}` of group `{group}` is claimed twice")
+
+    def fields() -> dict[str, GraphQLField]:
+        own = {"id": _id_field(group)}
+        for member in members:
+            own.update(member.group_fields)
+        return own
+
+    titles = "、".join(member.resource.title for member in members)
+    return GraphQLObjectType(group_type_name(group), fields, description=f"Group `{group}`: {titles}.")
 
 
 def _id_field(group: str) -> GraphQLField:

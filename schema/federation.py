@@ -1,11 +1,13 @@
 """In charge of what makes the schema a subgraph of Apollo Federation 2: `_entities` and `_service`."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from graphql import (
     GraphQLArgument,
     GraphQLField,
     GraphQLList,
+    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
@@ -31,22 +33,16 @@ def key_fields(resource: Resource) -> tuple[str, ...]:
     return tuple(" ".join(resource.item_by_name[name].graphql for name in key.items) for key in resource.keys)
 
 
-def entities_fields(data: DataTypes, sdl: Callable[[], str]) -> dict[str, GraphQLField]:
-    """The root fields `_entities`, if some resource has a key, and `_service`."""
-    entities = [member.object for _, member in sorted(data.resources.items()) if member.resource.keys]
-    fields: dict[str, GraphQLField] = {}
-    if entities:
-        union = GraphQLUnionType("_Entity", entities, description="Rows that other graphs can refer to by a key.")
-        fields["_entities"] = data_field(
-            GraphQLNonNull(GraphQLList(union)),
-            RootField.ENTITIES,
-            "Rows by their keys, in the order asked for; null where there is none.",
-            {
-                "representations": GraphQLArgument(
-                    GraphQLNonNull(GraphQLList(GraphQLNonNull(ANY))), description="The keys, each with its type."
-                )
-            },
-        )
+@dataclass(frozen=True, slots=True)
+class FederationPart:
+    """Root fields of a subgraph, and their types."""
+
+    fields: dict[str, GraphQLField]
+    types: tuple[GraphQLNamedType, ...]
+
+
+def federation_part(data: DataTypes, sdl: Callable[[], str]) -> FederationPart:
+    """`_service`, and where some resource has a key, `_entities`."""
     service = GraphQLObjectType(
         "_Service",
         {
@@ -56,7 +52,22 @@ def entities_fields(data: DataTypes, sdl: Callable[[], str]) -> dict[str, GraphQ
         },
         description="What a router needs to know of this graph.",
     )
-    fields["_service"] = GraphQLField(
-        GraphQLNonNull(service), resolve=lambda *_: {}, description="This graph as a subgraph (Apollo Federation)."
+    fields = {
+        "_service": GraphQLField(
+            GraphQLNonNull(service), resolve=lambda *_: {}, description="This graph as a subgraph (Apollo Federation)."
+        )
+    }
+    entities = [member.object for _, member in sorted(data.resources.items()) if member.resource.keys]
+    if not entities:
+        return FederationPart(fields, (service,))
+    union = GraphQLUnionType("_Entity", entities, description="Rows that other graphs can refer to by a key.")
+    representations = GraphQLArgument(
+        GraphQLNonNull(GraphQLList(GraphQLNonNull(ANY))), description="The keys, each with its type."
     )
-    return fields
+    fields["_entities"] = data_field(
+        GraphQLNonNull(GraphQLList(union)),
+        RootField.ENTITIES,
+        "Rows by their keys, in the order asked for; null where there is none.",
+        {"representations": representations},
+    )
+    return FederationPart(fields, (service, union, ANY))

@@ -3,9 +3,9 @@
 Every field carries its meaning (`schema/fields.py`); none is ever resolved by graphql-core.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import cached_property
 from types import MappingProxyType
 from typing import Any, Never, cast
 
@@ -61,7 +61,7 @@ from tanglai.catalogue.naming import (
 PAGE_DEFAULT = 50
 PAGE_MAXIMUM = 1_000
 
-_FIELD_ID: GraphQLNonNull[Any] = GraphQLNonNull(GraphQLID)
+_ROW_ID: GraphQLOutputType = GraphQLNonNull(GraphQLID)
 
 
 def refuse(*_: Any, **__: Any) -> Never:
@@ -87,8 +87,7 @@ class _ObjectType(GraphQLObjectType):
 
     @cached_property
     def fields(self) -> dict[str, GraphQLField]:
-        self._fields = fields = resolve_thunk(self._fields)  # lets go of the builder
-        return cast("dict[str, GraphQLField]", fields)
+        return cast("dict[str, GraphQLField]", resolve_thunk(self._fields))
 
 
 class _InputObjectType(GraphQLInputObjectType):
@@ -96,19 +95,7 @@ class _InputObjectType(GraphQLInputObjectType):
 
     @cached_property
     def fields(self) -> dict[str, GraphQLInputField]:
-        self._fields = fields = resolve_thunk(self._fields)
-        return cast("dict[str, GraphQLInputField]", fields)
-
-
-def _group_values(resource: Resource) -> dict[str, GraphQLEnumValue]:
-    """Built when a document or an introspection first asks for them."""
-    return {
-        enum_value_name(item.graphql): GraphQLEnumValue(
-            item.name, capitalized(item.title), extensions={EXTENSION: ItemField(resource, item)}
-        )
-        for item in resource.items
-        if item.type in COMPARABLE
-    }
+        return cast("dict[str, GraphQLInputField]", resolve_thunk(self._fields))
 
 
 _PAGING = {
@@ -141,16 +128,6 @@ class Shared:
     page_info: GraphQLObjectType
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ResourceTypes:
-    """The generated types of one resource and the fields that it adds to its group."""
-
-    resource: Resource
-    object: GraphQLObjectType
-    types: tuple[GraphQLNamedType, ...]
-    fields: Mapping[str, GraphQLField]
-
-
 @dataclass(frozen=True, slots=True)
 class Linked:
     """A relation that the schema shows, with its target and the class that holds at both ends."""
@@ -164,12 +141,13 @@ class _Items:
     """Fields that several types of a resource build from its items, by GraphQL name."""
 
     def __init__(self, resource: Resource) -> None:
+        self.meanings: dict[str, dict[str, Any]] = {}
         self.leaves: dict[str, GraphQLField] = {}
         self.extremes: dict[str, GraphQLField] = {}
         self.counts: dict[str, GraphQLField] = {}
         self.sums: dict[str, GraphQLField] = {}
         self.order: dict[str, GraphQLInputField] = {}
-        self.meanings: dict[str, dict[str, Any]] = {}
+        self.groups: dict[str, GraphQLEnumValue] = {}
         for item in resource.items:
             self._add(resource, item)
 
@@ -188,12 +166,15 @@ class _Items:
             total = SCALARS[sum_type(kind)]
             self.sums[name] = GraphQLField(total, None, refuse, description=title, extensions=meaning)
         self.order[name] = GraphQLInputField(ORDER_DIRECTION, description=title, extensions=meaning)
+        self.groups[enum_value_name(name)] = GraphQLEnumValue(item.name, title, extensions=meaning)
 
 
-class ResourceBuilder:
-    """Builds the types of one resource. `siblings` are the builders of all resources that relations link it with.
+class ResourceTypes:
+    """The generated types of one resource, and the fields that it adds to its group.
 
-    Raises ValueError for a name that GraphQL has no room for; publication refuses it long before.
+    The types are empty shells until their fields are first asked for: a document pays for the resources that it names.
+    `siblings` holds the types of all resources that relations link with this one; complete before any field is asked
+    for. Raises ValueError for names that are no GraphQL names; publication refuses them long before.
     """
 
     def __init__(
@@ -202,52 +183,147 @@ class ResourceBuilder:
         words: ResourceWords,
         relations: tuple[Linked, ...],
         shared: Shared,
-        siblings: Mapping[str, "ResourceBuilder"],
+        siblings: Mapping[str, "ResourceTypes"],
     ) -> None:
+        _check_names(resource, relations)
         self.resource = resource
         self.words = words
         self.relations = relations
+        self.shared = shared
         self.siblings = siblings
-        names = resource.names
-        parts = [item.graphql for item in resource.items] + [linked.relation.graphql for linked in relations]
-        for name in (names.group, names.list, names.one, *parts):
-            if not is_field_name(name):
-                raise ValueError(f"`{name}` of resource `{resource.code}` is no GraphQL name")
-        if not is_type_name(names.type):
-            raise ValueError(f"`{names.type}` of resource `{resource.code}` is no GraphQL type name")
-        self.items = _Items(resource)
+        name, title = resource.names.type, resource.title
         handle = resource.binding.handle is not None
         self.object = _ObjectType(
-            names.type,
+            name,
             self._object_fields,
             interfaces=(shared.node,) if handle else None,
             extensions={EXTENSION: resource},
             description=describe_resource(resource, words),
         )
-        self.where = _InputObjectType(
-            names.type + "Where",
-            self._where_fields,
-            description=f"Conditions on rows of {resource.title}; all of them must hold.",
+        self.connection = _ObjectType(
+            name + "Connection", self._connection_fields, description=f"A page of {title} (Relay cursor connection)."
         )
-        self.relation_filter = self._relation_filter()
-        self.order = self._order()
-        self.connection = self._connection(shared.page_info)
-        self.group = self._group()
-        self.arguments = self._arguments()
+        self.edge = _ObjectType(
+            name + "Edge", self._edge_fields, description=f"One row of {title} with its place in the list."
+        )
+        self.where = _InputObjectType(
+            name + "Where", self._where_fields, description=f"Conditions on rows of {title}; all of them must hold."
+        )
+        self.relation_filter = _InputObjectType(
+            name + "RelationFilter",
+            self._relation_filter_fields,
+            description=f"Conditions on the linked rows of {title}; all of them must hold.",
+        )
+        self.aggregate = _ObjectType(
+            name + "Aggregate",
+            self._aggregate_fields,
+            description=f"Figures over a group of rows of {title}, or over all of them.",
+        )
+        kinds = {item.type for item in resource.items}
+        self.order: GraphQLInputObjectType | None = None
+        self.group: GraphQLEnumType | None = None
+        self.group_key: GraphQLObjectType | None = None
+        self.counts: GraphQLObjectType | None = None
+        self.extremes: GraphQLObjectType | None = None
+        self.sums: GraphQLObjectType | None = None
+        if kinds & COMPARABLE:
+            self.order = _InputObjectType(
+                name + "Order",
+                lambda: self.items.order,
+                description=f"One sort key of {title}: exactly one item with its direction.",
+            )
+            self.group = GraphQLEnumType(
+                name + "Group",
+                lambda: self.items.groups,
+                description=f"Items by which rows of {title} can be grouped.",
+            )
+            self.group_key = _ObjectType(
+                name + "GroupKey",
+                lambda: self.items.leaves,
+                description=f"Values that the rows of a group of {title} share.",
+            )
+            self.counts = _ObjectType(
+                name + "Counts", lambda: self.items.counts, description=f"Numbers of values per item of {title}."
+            )
+        if kinds & EXTREMES:
+            self.extremes = _ObjectType(
+                name + "Extremes",
+                lambda: self.items.extremes,
+                description=f"Smallest or largest values per item of {title}.",
+            )
+        if kinds & NUMERIC:
+            self.sums = _ObjectType(
+                name + "Sums", lambda: self.items.sums, description=f"Sums or averages per numeric item of {title}."
+            )
 
-    def types(self, *, targeted: bool) -> ResourceTypes:
-        """The finished types. `targeted`: whether a relation of a served resource leads here."""
-        aggregates = self._aggregates()
-        filters = [self.relation_filter] if targeted else []
-        optional = [kind for kind in (self.order, self.group) if kind is not None]
-        types = (self.object, *self.connection, self.where, *filters, *optional, *aggregates)
-        return ResourceTypes(self.resource, self.object, types, self._group_fields(aggregates[0]))
+    def types(self, *, targeted: bool) -> Iterator[GraphQLNamedType]:
+        """Its types that a document can come to. `targeted`: whether a relation of a served resource leads here."""
+        yield from (self.object, self.connection, self.edge, self.where, self.aggregate)
+        if targeted:
+            yield self.relation_filter
+        for kind in (self.order, self.group, self.group_key, self.counts, self.extremes, self.sums):
+            if kind is not None:
+                yield kind
+
+    @cached_property
+    def items(self) -> _Items:
+        return _Items(self.resource)
+
+    @cached_property
+    def arguments(self) -> dict[str, GraphQLArgument]:
+        """The arguments of every list of this resource, shared by all of them."""
+        arguments = {"where": GraphQLArgument(self.where, description="Only rows that match.")}
+        if self.order is not None:
+            arguments["orderBy"] = GraphQLArgument(
+                GraphQLList(GraphQLNonNull(self.order)),
+                description="Sort keys, the first one first; the platform breaks ties, so that pages never overlap.",
+            )
+        return arguments | _PAGING
+
+    @cached_property
+    def group_fields(self) -> Mapping[str, GraphQLField]:
+        """List, look-ups and aggregate, named as `naming.group_field_names` says."""
+        resource = self.resource
+        title, names = f"**{resource.title}**", resource.names
+        fields = {
+            names.list: data_field(
+                self.connection, ListField(resource), f"{title}: rows, page by page.", self.arguments
+            )
+        }
+        for key in resource.keys:
+            items = [resource.item_by_name[name] for name in key.items]
+            fields[lookup_field_name(resource, key)] = data_field(
+                self.object,
+                LookupField(resource, key),
+                f"{title}: the row with this {' and '.join(item.title for item in items)}, or null.",
+                {
+                    item.graphql: GraphQLArgument(
+                        GraphQLNonNull(SCALARS[item.type]),
+                        description=capitalized(item.title),
+                        extensions=self.items.meanings[item.name],
+                    )
+                    for item in items
+                },
+            )
+        arguments = {"where": self.arguments["where"]}
+        if self.group is not None:
+            arguments["groupBy"] = GraphQLArgument(
+                GraphQLList(GraphQLNonNull(self.group)),
+                description="Items whose values make a group; without it all rows are one group.",
+            )
+        fields[aggregate_field_name(names)] = data_field(
+            GraphQLList(GraphQLNonNull(self.aggregate)),
+            AggregateField(resource),
+            f"{title}: counts, sums and extremes over the visible rows.",
+            arguments,
+        )
+        return MappingProxyType(fields)
 
     def _object_fields(self) -> dict[str, GraphQLField]:
         resource, words, meanings = self.resource, self.words, self.items.meanings
         fields: dict[str, GraphQLField] = {}
         if resource.binding.handle is not None:
-            fields["id"] = data_field(_FIELD_ID, RowId(resource), "Identity of the row in this platform; opaque.")
+            fields["id"] = data_field(_ROW_ID, RowId(resource), "Identity of the row in this platform; opaque.")
         for item in resource.items:
             fields[item.graphql] = GraphQLField(
                 SCALARS[item.type],
@@ -259,12 +335,29 @@ class ResourceBuilder:
         for linked in self.relations:
             relation, target = linked.relation, self.siblings[linked.target.code]
             fields[relation.graphql] = data_field(
-                target.connection[0] if relation.many else target.object,
+                target.connection if relation.many else target.object,
                 RelationField(resource, relation),
                 describe_relation(relation, linked.target, linked.share_class, words),
                 target.arguments if relation.many else None,
             )
         return fields
+
+    def _connection_fields(self) -> dict[str, GraphQLField]:
+        edges: GraphQLOutputType = GraphQLNonNull(GraphQLList(GraphQLNonNull(self.edge)))
+        rows: GraphQLOutputType = GraphQLNonNull(GraphQLList(GraphQLNonNull(self.object)))
+        page_info: GraphQLOutputType = GraphQLNonNull(self.shared.page_info)
+        return {
+            "edges": data_field(edges, PartField(Part.EDGES), "The rows of the page with their places."),
+            "nodes": data_field(rows, PartField(Part.NODES), "The rows of the page alone."),
+            "pageInfo": data_field(page_info, PartField(Part.PAGE_INFO), "Whether and where the list goes on."),
+            "totalCount": _TOTAL_COUNT,
+        }
+
+    def _edge_fields(self) -> dict[str, GraphQLField]:
+        return {
+            "node": data_field(GraphQLNonNull(self.object), PartField(Part.NODE), "The row."),
+            "cursor": _CURSOR,
+        }
 
     def _where_fields(self) -> dict[str, GraphQLInputField]:
         fields = {
@@ -291,148 +384,45 @@ class ResourceBuilder:
             fields[word.value] = GraphQLInputField(kind, description=description, extensions={EXTENSION: word})
         return fields
 
-    def _relation_filter(self) -> GraphQLInputObjectType:
-        title = self.resource.title
-        return _InputObjectType(
-            self.resource.names.type + "RelationFilter",
-            {
-                "some": GraphQLInputField(self.where, description="At least one visible linked row matches."),
-                "none": GraphQLInputField(self.where, description="No visible linked row matches."),
-                "every": GraphQLInputField(
-                    self.where, description="Every visible linked row matches, also where there is none."
-                ),
-            },
-            description=f"Conditions on the linked rows of {title}; all of them must hold.",
-        )
+    def _relation_filter_fields(self) -> dict[str, GraphQLInputField]:
+        return {
+            "some": GraphQLInputField(self.where, description="At least one visible linked row matches."),
+            "none": GraphQLInputField(self.where, description="No visible linked row matches."),
+            "every": GraphQLInputField(
+                self.where, description="Every visible linked row matches, also where there is none."
+            ),
+        }
 
-    def _order(self) -> GraphQLInputObjectType | None:
-        if not self.items.order:
-            return None
-        return _InputObjectType(
-            self.resource.names.type + "Order",
-            self.items.order,
-            description=f"One sort key of {self.resource.title}: exactly one item with its direction.",
-        )
-
-    def _connection(self, page_info: GraphQLObjectType) -> tuple[GraphQLObjectType, GraphQLObjectType]:
-        name, title = self.resource.names.type, self.resource.title
-        row: GraphQLNonNull[Any] = GraphQLNonNull(self.object)
-        edge = _ObjectType(
-            name + "Edge",
-            {
-                "node": data_field(row, PartField(Part.NODE), "The row."),
-                "cursor": _CURSOR,
-            },
-            description=f"One row of {title} with its place in the list.",
-        )
-        connection = _ObjectType(
-            name + "Connection",
-            {
-                "edges": data_field(
-                    GraphQLNonNull(GraphQLList(GraphQLNonNull(edge))),
-                    PartField(Part.EDGES),
-                    "The rows of the page with their places.",
-                ),
-                "nodes": data_field(
-                    GraphQLNonNull(GraphQLList(row)), PartField(Part.NODES), "The rows of the page alone."
-                ),
-                "pageInfo": data_field(
-                    GraphQLNonNull(page_info), PartField(Part.PAGE_INFO), "Whether and where the list goes on."
-                ),
-                "totalCount": _TOTAL_COUNT,
-            },
-            description=f"A page of {title} (Relay cursor connection).",
-        )
-        return connection, edge
-
-    def _group(self) -> GraphQLEnumType | None:
-        if not self.items.leaves:
-            return None
-        return GraphQLEnumType(
-            self.resource.names.type + "Group",
-            partial(_group_values, self.resource),
-            description=f"Items by which rows of {self.resource.title} can be grouped.",
-        )
-
-    def _aggregates(self) -> tuple[GraphQLObjectType, ...]:
-        """The aggregate type first, then the types of its parts."""
-        name, title, items = self.resource.names.type, self.resource.title, self.items
+    def _aggregate_fields(self) -> dict[str, GraphQLField]:
         fields: dict[str, GraphQLField] = {}
-        parts: list[GraphQLObjectType] = []
-
-        def part(suffix: str, leaves: dict[str, GraphQLField], description: str) -> GraphQLObjectType:
-            kind = _ObjectType(name + suffix, leaves, description=description)
-            parts.append(kind)
-            return kind
-
-        def function(field: str, kind: GraphQLObjectType, function: AggregateFunction | None, description: str) -> None:
-            fields[field] = data_field(kind, FunctionField(function), description)
-
-        if items.leaves:
-            keys = part("GroupKey", items.leaves, f"Values that the rows of a group of {title} share.")
+        if self.group_key is not None:
             fields["key"] = data_field(
-                keys, PartField(Part.GROUP_KEY), "Values that the rows of the group share; null without `groupBy`."
+                self.group_key,
+                PartField(Part.GROUP_KEY),
+                "Values that the rows of the group share; null without `groupBy`.",
             )
         fields["count"] = _ROW_COUNT
-        if items.counts:
-            counts = part("Counts", items.counts, f"Numbers of values per item of {title}.")
-            function("countValues", counts, AggregateFunction.COUNT, "Number of values that are not null.")
-            function("countDistinct", counts, AggregateFunction.COUNT_DISTINCT, "Number of different values.")
-        if items.extremes:
-            extremes = part("Extremes", items.extremes, f"Smallest or largest values per item of {title}.")
-            function("min", extremes, AggregateFunction.MIN, "Smallest value; null where there is none.")
-            function("max", extremes, AggregateFunction.MAX, "Largest value; null where there is none.")
-        if items.sums:
-            sums = part("Sums", items.sums, f"Sums or averages per numeric item of {title}.")
-            function("sum", sums, AggregateFunction.SUM, "Sum of the values; null where there is none.")
-            function("avg", sums, None, "Average of the values; null where there is none.")
-        aggregate = _ObjectType(
-            name + "Aggregate", fields, description=f"Figures over a group of rows of {title}, or over all of them."
+        functions = (
+            ("countValues", self.counts, AggregateFunction.COUNT, "Number of values that are not null."),
+            ("countDistinct", self.counts, AggregateFunction.COUNT_DISTINCT, "Number of different values."),
+            ("min", self.extremes, AggregateFunction.MIN, "Smallest value; null where there is none."),
+            ("max", self.extremes, AggregateFunction.MAX, "Largest value; null where there is none."),
+            ("sum", self.sums, AggregateFunction.SUM, "Sum of the values; null where there is none."),
+            ("avg", self.sums, None, "Average of the values; null where there is none."),
         )
-        return (aggregate, *parts)
+        for name, kind, function, description in functions:
+            if kind is not None:
+                fields[name] = data_field(kind, FunctionField(function), description)
+        return fields
 
-    def _arguments(self) -> dict[str, GraphQLArgument]:
-        arguments = {"where": GraphQLArgument(self.where, description="Only rows that match.")}
-        if self.order is not None:
-            arguments["orderBy"] = GraphQLArgument(
-                GraphQLList(GraphQLNonNull(self.order)),
-                description="Sort keys, the first one first; the platform breaks ties, so that pages never overlap.",
-            )
-        return arguments | _PAGING
 
-    def _group_fields(self, aggregate: GraphQLObjectType) -> Mapping[str, GraphQLField]:
-        resource = self.resource
-        title, names = f"**{resource.title}**", resource.names
-        fields = {
-            names.list: data_field(
-                self.connection[0], ListField(resource), f"{title}: rows, page by page.", self.arguments
-            )
-        }
-        for key in resource.keys:
-            items = [resource.item_by_name[name] for name in key.items]
-            fields[lookup_field_name(resource, key)] = data_field(
-                self.object,
-                LookupField(resource, key),
-                f"{title}: the row with this {' and '.join(item.title for item in items)}, or null.",
-                {
-                    item.graphql: GraphQLArgument(
-                        GraphQLNonNull(SCALARS[item.type]),
-                        description=capitalized(item.title),
-                        extensions=self.items.meanings[item.name],
-                    )
-                    for item in items
-                },
-            )
-        arguments = {"where": self.arguments["where"]}
-        if self.group is not None:
-            arguments["groupBy"] = GraphQLArgument(
-                GraphQLList(GraphQLNonNull(self.group)),
-                description="Items whose values make a group; without it all rows are one group.",
-            )
-        fields[aggregate_field_name(names)] = data_field(
-            GraphQLList(GraphQLNonNull(aggregate)),
-            AggregateField(resource),
-            f"{title}: counts, sums and extremes over the visible rows.",
-            arguments,
-        )
-        return MappingProxyType(fields)
+def _check_names(resource: Resource, relations: tuple[Linked, ...]) -> None:
+    names = resource.names
+    parts = [item.graphql for item in resource.items] + [linked.relation.graphql for linked in relations]
+    for name in (names.group, names.list, names.one, *parts):
+        if not is_field_name(name):
+            raise ValueError(f"`{name}` of resource `{resource.code}` is no GraphQL name")
+    if not is_type_name(names.type):
+        raise ValueError(f"`{names.type}` of resource `{resource.code}` is no GraphQL type name")
+    if len(set(parts)) < len(parts):
+        raise ValueError(f"a GraphQL name of resource `{resource.code}` is used twice")

@@ -1,7 +1,7 @@
 """In charge of the unified schema: the fixed part in Strawberry with the generated part of one snapshot grafted on."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from functools import cached_property
 
@@ -16,7 +16,7 @@ from graphql import (
 
 from schema.data import DataTypes, build_data
 from schema.directives import KEY, RESOURCE, SHARE
-from schema.federation import entities_fields
+from schema.federation import federation_part
 from schema.fields import EXTENSION, RootField
 from schema.fixed.query import fixed_part
 from schema.generated import Shared, data_field
@@ -63,6 +63,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
         known = fixed.query.fields
         node = GraphQLField(**known["node"].to_kwargs())
         node.extensions = {**node.extensions, EXTENSION: RootField.NODE}
+        federation = federation_part(data, lambda: schema.federation_sdl)
         schema: UnifiedSchema
         fields = {
             "me": known["me"],
@@ -74,7 +75,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
             ),
             "explainAccess": known["explainAccess"],
             "node": node,
-            **entities_fields(data, lambda: schema.federation_sdl),
+            **federation.fields,
         }
         query = GraphQLObjectType(
             "Query",
@@ -82,18 +83,34 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
             description="Reads the catalogue and the data.",
             extensions=fixed.query.extensions,
         )
-        types: list[GraphQLNamedType] = [*fixed.types, *data.types]
         graphql = GraphQLSchema(
-            query,
-            types=types,
+            fixed.query,
+            types=fixed.types,
             directives=[*specified_directives, KEY, RESOURCE, SHARE],
             description=f"唐徕渠 Tanglai: government data under {rules.title_en}.",
             extensions=fixed.strawberry._schema.extensions,
             assume_valid=True,
         )
+        _graft(graphql, query, [*data.types, *federation.types])
     graphql._strawberry_schema = fixed.strawberry  # type: ignore[attr-defined]  # where Strawberry's Info looks for it
     schema = UnifiedSchema(snapshot, rules, graphql, data)
     return schema
+
+
+def _graft(schema: GraphQLSchema, query: GraphQLObjectType, types: Iterable[GraphQLNamedType]) -> None:
+    """Puts `query` in the place of the fixed one and adds `types`, which are all that it leads to besides.
+
+    GraphQLSchema would find them by itself, but only by building the fields of every one of them.
+    """
+    type_map = schema.type_map
+    for kind in types:
+        if kind.name in type_map and type_map[kind.name] is not kind:
+            raise ValueError(f"type `{kind.name}` is claimed twice")
+        type_map[kind.name] = kind
+        if isinstance(kind, GraphQLObjectType):
+            for interface in kind.interfaces:
+                schema.get_implementations(interface).objects.append(kind)
+    schema.query_type = type_map[query.name] = query
 
 
 @contextmanager

@@ -1,0 +1,19 @@
+"""In charge of what is logged when a source fails: what went wrong, without any value that the source holds."""
+
+import re
+
+import structlog
+
+_LITERALS = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|\(.*\)|\d+", re.DOTALL)
+
+_log = structlog.get_logger("tanglai.connectors")
+
+
+def redacted(text: str) -> str:
+    """`text` of a driver with everything that may be a value, a name or an address replaced by `?`."""
+    return _LITERALS.sub("?", text)[:300]
+
+
+def log_failure(source: str, error: BaseException, **facts: str | None) -> None:
+    """Logs that a call to `source` failed; `facts` are codes and names that hold no values."""
+    _log.warning("source call failed", source=source, error=type(error).__name__, detail=redacted(str(error)), **facts)

@@ -1,0 +1,93 @@
+"""In charge of the open connectors of one worker: opened on first use, closed when nothing uses them any more."""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import orjson
+
+from connectors.failures import log_failure
+from connectors.protocol import Connector, ConnectorKind, SourceUnavailable
+from connectors.registry import KINDS
+from tanglai.catalogue.model import Source
+
+IDLE_SECONDS = 600.0
+"""After so long without use a connector is closed. Longer than any call, so that none is closed under a call."""
+
+_SWEEP_SECONDS = 30.0
+
+
+@dataclass(slots=True)
+class _Open:
+    connector: Connector
+    used: float
+
+
+class SourcePool:
+    """Connectors by source and options, for one event loop. `environment` is what `{"env": NAME}` options read.
+
+    A snapshot in which a source's options changed gets a connector of its own, while requests on an older snapshot keep
+    theirs.
+    """
+
+    def __init__(self, environment: Mapping[str, str], kinds: Mapping[str, ConnectorKind] = KINDS) -> None:
+        self._environment = environment
+        self._kinds = kinds
+        self._by_options: dict[tuple[str, str, bytes], _Open] = {}
+        self._latest: dict[str, tuple[Source, _Open]] = {}
+        self._closing: set[asyncio.Task[None]] = set()
+        self._swept = 0.0
+
+    def connector(self, source: Source) -> Connector:
+        """The open connector of `source`; for use now, not for keeping. Call it inside the event loop.
+
+        Raises SourceUnavailable where the source's options cannot be, or its kind does not exist.
+        """
+        now = asyncio.get_running_loop().time()
+        known = self._latest.get(source.key)
+        if known is not None and known[0] is source:
+            known[1].used = now
+            return known[1].connector
+        identity = (source.key, source.kind, _canonical(source.options))
+        entry = self._by_options.get(identity)
+        if entry is None:
+            entry = self._by_options[identity] = _Open(self._open(source), now)
+        entry.used = now
+        self._latest[source.key] = source, entry
+        if now - self._swept > _SWEEP_SECONDS:
+            self._swept = now
+            self._sweep(now)
+        return entry.connector
+
+    async def close(self) -> None:
+        """Closes every connector."""
+        entries = list(self._by_options.values())
+        self._by_options.clear()
+        self._latest.clear()
+        await asyncio.gather(*(entry.connector.close() for entry in entries), *self._closing)
+
+    def _open(self, source: Source) -> Connector:
+        kind = self._kinds.get(source.kind)
+        try:
+            if kind is None:
+                raise ValueError(f"there is no connector of kind `{source.kind}`")
+            return kind.open(source.key, source.options, self._environment)
+        except ValueError as error:
+            log_failure(source.key, error, reason=str(error))
+            raise SourceUnavailable(source.key) from None
+
+    def _sweep(self, now: float) -> None:
+        for identity, entry in list(self._by_options.items()):
+            if now - entry.used > IDLE_SECONDS:
+                del self._by_options[identity]
+                latest = self._latest.get(identity[0])
+                if latest is not None and latest[1] is entry:
+                    del self._latest[identity[0]]
+                task = asyncio.create_task(entry.connector.close())
+                self._closing.add(task)
+                task.add_done_callback(self._closing.discard)
+
+
+def _canonical(options: Any) -> bytes:
+    return orjson.dumps(options, default=dict, option=orjson.OPT_SORT_KEYS)

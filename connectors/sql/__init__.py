@@ -1,0 +1,1 @@
+"""In charge of turning a source query into one SQL statement, whatever the dialect."""

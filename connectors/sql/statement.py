@@ -1,0 +1,348 @@
+"""In charge of the whole statement of a source query: one SELECT that returns its rows in its order.
+
+A JSON object is built as text, piece by piece, by the database: no limit on fields, no spaces, and every scalar in its
+canonical form. Groups come back as plain columns; their outputs are made in Python, since there are few.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import count
+from typing import Any, TypeAlias
+
+import sqlalchemy as sa
+from sqlalchemy.sql.selectable import FromClause, Select
+
+from connectors.columns import output_columns, own_columns, tables
+from connectors.evaluate import Record, type_of
+from connectors.groups import Grouping, finished, grouping
+from connectors.local import bound, output_values, sort
+from connectors.protocol import (
+    Arguments,
+    JsonNode,
+    JsonObject,
+    JsonOutput,
+    JsonRows,
+    JsonText,
+    Order,
+    Output,
+    RawOutput,
+    Row,
+    SourceQuery,
+)
+from connectors.sql.dialect import Concat, Native, Reading, Sql, SqlDialect, TableFacts, literal
+from connectors.sql.expressions import ExpressionWriter, Facts, Scope, TableScope
+from connectors.sql.parameters import Convert, Source
+from tanglai.catalogue.expressions import TRUE, Aggregate, AggregateFunction, Column, Slot
+
+_Finish: TypeAlias = Callable[[Sequence[Sequence[Any]], Arguments], list[Row]]
+
+_Select: TypeAlias = Select[Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """A source query in one dialect, ready to run any number of times."""
+
+    text: str
+    sources: tuple[Source, ...]
+    finish: _Finish
+
+    def parameters(self, arguments: Arguments) -> list[Any]:
+        """The values for `$1`, `$2`, … of the text."""
+        return [source(arguments) for source in self.sources]
+
+    def rows(self, fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
+        """The answer, from the rows that the driver gave for the text."""
+        return self.finish(fetched, arguments)
+
+
+def compile_query(
+    query: SourceQuery, dialect: SqlDialect, facts: Facts | None = None, *, capped: bool = False
+) -> Statement:
+    """`query` in `dialect`.
+
+    `facts` are those of every table it names; without them the columns are taken to be as the catalogue says (to show a
+    statement without asking the source). `capped`: the caller knows that the limit is at most `dialect.page_cap`.
+    Raises StructureMismatch.
+    """
+    writer = ExpressionWriter(dialect, assumed_facts(query) if facts is None else facts)
+    builder = _StatementBuilder(query, writer, capped=capped)
+    select, finish = builder.grouped() if query.group_by is not None else builder.listed()
+    compiled = select.compile(dialect=dialect.sqlalchemy)
+    names = getattr(compiled, "positiontup", None) or ()
+    return Statement(str(compiled), writer.parameters.sources(names), finish)
+
+
+def assumed_facts(query: SourceQuery) -> Facts:
+    """Facts as the catalogue has them."""
+    return {key: TableFacts(*key, None) for key in tables(query)}
+
+
+class _StatementBuilder:
+    def __init__(self, query: SourceQuery, writer: ExpressionWriter, *, capped: bool) -> None:
+        self._query = query
+        self._writer = writer
+        self._dialect = writer.dialect
+        self._capped = capped
+        self._names = count()
+
+    def listed(self) -> tuple[_Select, _Finish]:
+        """Rows as they are."""
+        query, dialect = self._query, self._dialect
+        scope = self._writer.table(query.namespace, query.table)
+        conditions = self._conditions(scope)
+        source: FromClause = scope.source
+        if query.links and query.limit is not None:
+            source, conditions = self._numbered(scope, conditions, query.limit)
+        columns, readers = self._columns(scope)
+        select = sa.select(*columns).select_from(source).where(*conditions)
+        by_key = [self._writer.comparable(link, scope, ordered=True) for link in query.links]
+        select = select.order_by(*by_key, *self._order(query.order, scope))
+        if not query.links and query.limit is not None:
+            if self._capped and isinstance(query.limit, Slot) and dialect.page_cap is not None:
+                page = select.limit(_number(dialect.page_cap)).subquery("page")
+                select = sa.select(*page.c).select_from(page)
+            select = select.limit(self._limit(query.limit))
+        return select, _row_finisher(readers)
+
+    def grouped(self) -> tuple[_Select, _Finish]:
+        """Groups and their aggregates."""
+        query, dialect, shape = self._query, self._dialect, grouping(self._query)
+        scope = self._writer.table(query.namespace, query.table)
+        inner: list[Sql] = [
+            self._writer.comparable(key, scope, ordered=True).label(name)
+            for key, name in zip(shape.keys, shape.key_names, strict=True)
+        ]
+        for aggregate, name in zip(shape.aggregates, shape.aggregate_names, strict=True):
+            if aggregate.operand is not None:
+                inner.append(self._writer.comparable(aggregate.operand, scope, ordered=True).label(name))
+        source = sa.select(*inner or [_number(1)]).select_from(scope.source).where(*self._conditions(scope))
+        rows = source.subquery("r")
+        keys = [rows.c[name] for name in shape.key_names]
+        columns: list[Sql] = []
+        readings: dict[str, Reading] = {}
+        for key, name, column in zip(shape.keys, shape.key_names, keys, strict=True):
+            columns.append(dialect.group_value(type_of(key), column).label(name))
+            readings[name] = Reading.exact(column, Native(""))
+        parts: list[int] = []
+        scales = [
+            None if aggregate.operand is None else self._writer.scale(aggregate.operand, scope)
+            for aggregate in shape.aggregates
+        ]
+        for aggregate, name in zip(shape.aggregates, shape.aggregate_names, strict=True):
+            computed = self._aggregate(aggregate, rows.c[name] if aggregate.operand is not None else None)
+            columns += [part.label(f"{name}{suffix}") for suffix, part in computed.items()]
+            parts.append(len(computed))
+            if len(computed) == 1:
+                readings[name] = Reading.exact(next(iter(computed.values())), Native(""))
+        select = sa.select(*columns or [sa.func.count()]).select_from(rows).group_by(*keys)
+        ordered = all(column.name in readings for entry in shape.order for column in own_columns(entry.expression))
+        if ordered:
+            select = select.order_by(*self._order(shape.order, _GroupScope(readings)))
+            if query.limit is not None:
+                select = select.limit(self._limit(query.limit))
+        readers = [dialect.reader(type_of(key), self._writer.scale(key, scope)) for key in shape.keys]
+        finishers = [
+            _aggregate_reader(aggregate, dialect, scale)
+            for aggregate, scale in zip(shape.aggregates, scales, strict=True)
+        ]
+        return select, _group_finisher(query, shape, readers, parts, finishers, ordered=ordered)
+
+    def _conditions(self, scope: TableScope) -> list[Sql]:
+        tests = [self._writer.test(part, scope) for part in (self._query.visible, self._query.where) if part != TRUE]
+        if self._query.links:
+            tests.append(self._writer.in_batch(self._query.links, scope))
+        return tests
+
+    def _numbered(self, scope: TableScope, conditions: list[Sql], limit: int | Slot) -> tuple[FromClause, list[Sql]]:
+        # The table's own columns under its own alias, numbered, so that what is outside reads them as if nothing was.
+        query = self._query
+        names = dict.fromkeys(column.name for column in [*query.links, *output_columns(query)])
+        for entry in query.order:
+            names.update(dict.fromkeys(column.name for column in own_columns(entry.expression)))
+        number = "row number"
+        while number in names:
+            number += " "
+        partition = [self._writer.comparable(link, scope) for link in query.links] if query.per_key else None
+        numbering = sa.func.row_number().over(partition_by=partition, order_by=self._order(query.order, scope) or None)
+        inner = sa.select(*(scope.raw_name(name).label(name) for name in names), numbering.label(number))
+        rows = inner.select_from(scope.source).where(*conditions).subquery(scope.alias)
+        return rows, [scope.raw_name(number) <= self._limit(limit)]
+
+    def _columns(self, scope: TableScope) -> tuple[list[Sql], list[Convert | None]]:
+        columns: list[Sql] = []
+        readers: list[Convert | None] = []
+        outputs: list[Output] = [*(RawOutput(link) for link in self._query.links), *self._query.outputs]
+        for index, output in enumerate(outputs):
+            if isinstance(output, JsonOutput):
+                column, reader = self._text(output.object, scope), None
+            else:
+                kind = type_of(output.expression)
+                column = self._writer.value(output.expression, scope)
+                reader = self._dialect.reader(kind, self._writer.scale(output.expression, scope))
+            columns.append(column.label(f"o{index}"))
+            readers.append(reader)
+        return columns, readers
+
+    def _order(self, order: Sequence[Order], scope: Scope) -> list[Sql]:
+        keys: list[Sql] = []
+        for entry in order:
+            if own_columns(entry.expression):  # others have the same value on every row
+                key = self._writer.comparable(entry.expression, scope, ordered=True)
+                keys.append(_directed(key, entry))
+        return keys
+
+    def _limit(self, limit: int | Slot) -> Sql:
+        return self._writer.parameters.operand(limit, sa.BigInteger()) if isinstance(limit, Slot) else _number(limit)
+
+    def _aggregate(self, aggregate: Aggregate, operand: Sql | None) -> dict[str, Sql]:
+        if operand is None:
+            return {"": sa.func.count()}
+        assert aggregate.operand is not None
+        kind = type_of(aggregate.operand)
+        match aggregate.function:
+            case AggregateFunction.COUNT | AggregateFunction.COUNT_ROWS:
+                return {"": sa.func.count(operand)}
+            case AggregateFunction.COUNT_DISTINCT:
+                return {"": sa.func.count(sa.distinct(operand))}
+            case AggregateFunction.MIN:
+                return {"": self._dialect.least(kind, operand)}
+            case AggregateFunction.MAX:
+                return {"": self._dialect.greatest(kind, operand)}
+            case AggregateFunction.SUM:
+                return self._dialect.sum(kind, operand)
+
+    def _text(self, node: JsonNode, scope: TableScope) -> Sql:
+        parts: list[Sql] = []
+        pending = ""
+        for piece in self._pieces(node, scope):
+            if isinstance(piece, str):
+                pending += piece
+                continue
+            if pending:
+                parts.append(literal(pending))
+                pending = ""
+            parts.append(piece)
+        if pending or not parts:
+            parts.append(literal(pending))
+        return parts[0] if len(parts) == 1 else Concat(*parts)
+
+    def _pieces(self, node: JsonNode, scope: TableScope) -> Iterator[str | Sql]:
+        if isinstance(node, JsonText):
+            yield node.text
+        elif isinstance(node, JsonObject):
+            yield "{"
+            for index, (name, part) in enumerate(node.fields):
+                yield ("," if index else "") + json.dumps(name, ensure_ascii=False) + ":"
+                yield from self._pieces(part, scope)
+            yield "}"
+        elif isinstance(node, JsonRows):
+            yield self._rows_text(node, scope)
+        else:
+            kind = type_of(node)
+            value = self._dialect.json(kind, self._writer.value(node, scope), self._writer.scale(node, scope))
+            yield sa.func.coalesce(value, literal("null"))
+
+    def _rows_text(self, node: JsonRows, scope: TableScope) -> Sql:
+        writer = self._writer
+        inner = writer.table(node.namespace, node.table)
+        conditions = [writer.equal(scope.reading(outer), inner.reading(own), outer.type) for outer, own in node.links]
+        conditions += [writer.test(part, inner) for part in (node.visible, node.where) if part != TRUE]
+        element = self._text(node.element, inner)
+        if node.many:
+            keys = [
+                (writer.comparable(entry.expression, inner, ordered=True), entry)
+                for entry in node.order
+                if own_columns(entry.expression)
+            ]
+            labelled = [key.label(f"k{index}") for index, (key, _) in enumerate(keys)]
+            select: _Select = sa.select(element.label("j"), *labelled).select_from(inner.source).where(*conditions)
+            select = select.order_by(*(_directed(key, entry) for key, entry in keys)).limit(self._limit(node.limit))
+            rows = select.subquery(f"s{next(self._names)}")
+            order = [_directed(rows.c[f"k{index}"], entry) for index, (_, entry) in enumerate(keys)]
+            joined = sa.select(self._dialect.joined(rows.c.j, order)).select_from(rows).scalar_subquery()
+            text: Sql = Concat(literal("["), sa.func.coalesce(joined, literal("")), literal("]"))
+            nothing = literal("[]")
+        else:
+            select = sa.select(element.label("j")).select_from(inner.source).where(*conditions)
+            select = select.order_by(*self._order(node.order, inner)).limit(_number(1))
+            nothing = literal("null")
+            text = sa.func.coalesce(select.scalar_subquery(), nothing)
+        return text if node.guard == TRUE else sa.case((writer.test(node.guard, scope), text), else_=nothing)
+
+
+class _GroupScope:
+    """Keys and aggregates by the names that `Grouping` gives them."""
+
+    def __init__(self, readings: Mapping[str, Reading]) -> None:
+        self._readings = readings
+
+    def reading(self, column: Column) -> Reading:
+        return self._readings[column.name]
+
+
+def _directed(key: Sql, entry: Order) -> Sql:
+    return key.desc().nulls_first() if entry.descending else key.asc().nulls_last()
+
+
+def _number(number: int) -> Sql:
+    return sa.literal_column(str(int(number)), sa.BigInteger())
+
+
+def _row_finisher(readers: Sequence[Convert | None]) -> _Finish:
+    if not any(readers):
+        return lambda fetched, arguments: [tuple(row) for row in fetched]
+
+    def finish(fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
+        return [
+            tuple(
+                value if value is None or read is None else read(value)
+                for value, read in zip(row, readers, strict=True)
+            )
+            for row in fetched
+        ]
+
+    return finish
+
+
+def _aggregate_reader(aggregate: Aggregate, dialect: SqlDialect, scale: int | None) -> Callable[[Sequence[Any]], Any]:
+    if aggregate.operand is None:
+        return lambda parts: finished(aggregate, parts[0])
+    kind = type_of(aggregate.operand)
+    if aggregate.function is AggregateFunction.SUM:
+        return lambda parts: finished(aggregate, dialect.total(kind, list(parts), scale))
+    read = dialect.reader(kind, scale)
+    if read is None or aggregate.function not in (AggregateFunction.MIN, AggregateFunction.MAX):
+        return lambda parts: finished(aggregate, parts[0])
+    return lambda parts: finished(aggregate, None if parts[0] is None else read(parts[0]))
+
+
+def _group_finisher(
+    query: SourceQuery,
+    shape: Grouping,
+    readers: Sequence[Convert | None],
+    widths: Sequence[int],
+    finishers: Sequence[Callable[[Sequence[Any]], Any]],
+    *,
+    ordered: bool,
+) -> _Finish:
+    def finish(fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
+        records: list[Record] = []
+        for row in fetched:
+            values = [
+                value if value is None or read is None else read(value)
+                for value, read in zip(row[: len(readers)], readers, strict=True)
+            ]
+            at = len(readers)
+            for width, finisher in zip(widths, finishers, strict=True):
+                values.append(finisher(row[at : at + width]))
+                at += width
+            records.append(dict(zip(shape.names, values, strict=True)))
+        if not ordered:
+            records = sort(records, shape.order, arguments)[: bound(query.limit, arguments)]
+        links = shape.key_names[: len(query.links)]
+        answers = output_values(shape.outputs, records, arguments)
+        return [(*(r[name] for name in links), *answer) for r, answer in zip(records, answers, strict=True)]
+
+    return finish

@@ -136,8 +136,9 @@ class DemoRegion:
         environment = {
             "TANGLAI_DATABASE_URL": self.platform_url,
             "TANGLAI_KEY": secret.platform_key,
-            "TANGLAI_STATE_DIR": str(self.state_dir / "node"),
-            "DEMO_FILES": str(self.files_dir),
+            "TANGLAI_STATE_DIR": str(self.state_dir),
+            "DEMO_FILES_HEALTH": str(self.files_dir / "health"),
+            "DEMO_FILES_MARKET_REGULATION": str(self.files_dir / "market-regulation"),
             "DEMO_VEHICLES_URL": self.interface_url,
             "DEMO_VEHICLES_KEY": secret.interface_key,
         }

@@ -1,0 +1,109 @@
+"""In charge of running the tour: lines asked of a running node over HTTP, each held to what it expects."""
+
+import json
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from demo.tour.expectations import Answer, Delivered, Refused, difference
+
+_SECONDS = 60.0
+
+
+class Tokens(Protocol):
+    """Gives a token of the demo issuer for a department's key."""
+
+    def __call__(
+        self, department: str, *, purposes: Sequence[str], roles: Sequence[str], scopes: Sequence[str] | None
+    ) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One stop of the tour. `purposes` are the token's; `header` is the stated purpose, needed where it has several.
+
+    `untouched`: the vehicle interface must not be asked meanwhile. `token` False sends none.
+    """
+
+    title: str
+    department: str
+    query: str
+    expected: Delivered | Refused
+    purposes: tuple[str, ...] = ()
+    header: str | None = None
+    roles: tuple[str, ...] = ()
+    scopes: tuple[str, ...] | None = None
+    variables: Mapping[str, Any] = field(default_factory=dict)
+    extensions: Mapping[str, Any] = field(default_factory=dict)
+    untouched: bool = False
+    token: bool = True
+
+
+class Tour:
+    """Runs lines against the node at `url`; `interface_url` is the vehicle interface's, which counts its searches."""
+
+    def __init__(self, url: str, tokens: Tokens, interface_url: str) -> None:
+        self._url = url.rstrip("/") + "/graphql"
+        self._tokens = tokens
+        self._interface_url = interface_url
+
+    def run(self, lines: Sequence[Line], tell: Callable[[str], None] = print) -> bool:
+        """Tells one sentence per line and a last one; whether all of them are as the law says."""
+        good = 0
+        for number, line in enumerate(lines, 1):
+            trouble = self.check(line)
+            good += trouble is None
+            tell(f"✓ {number:02d} {line.title}" if trouble is None else f"✗ {number:02d} {line.title}: {trouble}")
+        tell(f"{good} of {len(lines)} as the law says")
+        return good == len(lines)
+
+    def check(self, line: Line) -> str | None:
+        """None where the answer is as expected, else `expected … got …`."""
+        try:
+            before = self._searches() if line.untouched else 0
+            answer = self.ask(line)
+            if line.untouched and self._searches() != before:
+                return "expected no call to the source got one"
+        except (OSError, ValueError) as error:
+            return f"expected an answer got {error}"
+        return difference(line.expected, answer)
+
+    def ask(self, line: Line) -> Answer:
+        """The node's answer to the line's operation."""
+        headers = {
+            "Content-Type": "application/json",
+            "Accept": "application/graphql-response+json",
+            "Accept-Language": "en",
+        }
+        if line.token:
+            token = self._tokens(line.department, purposes=line.purposes, roles=line.roles, scopes=line.scopes)
+            headers["Authorization"] = f"Bearer {token}"
+        if line.header is not None:
+            headers["Purpose"] = line.header
+        body: dict[str, Any] = {"query": line.query}
+        if line.variables:
+            body["variables"] = dict(line.variables)
+        if line.extensions:
+            body["extensions"] = dict(line.extensions)
+        request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
+        try:
+            with _open(request) as response:
+                return Answer(response.status, json.load(response))
+        except urllib.error.HTTPError as error:
+            with error:
+                return Answer(error.code, json.load(error))
+
+    def _searches(self) -> int:
+        with _open(urllib.request.Request(self._interface_url + "/healthz")) as response:
+            count: int = json.load(response)["searches"]
+            return count
+
+
+# No proxy of the machine's environment stands between us and loopback.
+_opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+
+
+def _open(request: urllib.request.Request) -> Any:
+    return _opener.open(request, timeout=_SECONDS)

@@ -4,7 +4,7 @@ import base64
 import binascii
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -215,6 +215,21 @@ def principal_from_claims(claims: Claims, snapshot: Snapshot) -> Principal:
         purposes=claims.purposes,
         token_id=claims.token_id,
     )
+
+
+class Entrance:
+    """Turns a token into a principal of the catalogue as it is now.
+
+    `snapshot` gives the confirmed snapshot and raises TanglaiError POLICY_UNAVAILABLE when there is none.
+    """
+
+    def __init__(self, verifier: TokenVerifier, snapshot: Callable[[], Awaitable[Snapshot]]) -> None:
+        self._verifier, self._snapshot = verifier, snapshot
+
+    async def admit(self, token: str) -> tuple[Principal, Claims]:
+        """Who holds `token`. Raises TanglaiError UNAUTHENTICATED, NOT_A_DEPARTMENT or POLICY_UNAVAILABLE."""
+        claims = await self._verifier.verify(token)
+        return principal_from_claims(claims, await self._snapshot()), claims
 
 
 def bearer(values: list[str]) -> str:

@@ -1,0 +1,252 @@
+"""In charge of `/graphql` over HTTP: the specification GraphQL over HTTP, one operation per request, bytes out.
+
+INVARIANT: identity comes from the `Authorization` header alone, never from a cookie, a parameter or a network address.
+A page of another site cannot make a browser send that header without a preflight, so a request that it can forge
+(a GET, a form, text/plain) is always an anonymous one and is refused before anything is read.
+"""
+
+import asyncio
+import gzip
+import re
+import secrets
+import time
+
+from starlette.types import Receive, Scope, Send
+
+from authz.principal import Principal
+from tanglai.catalogue.errors import ErrorCode, TanglaiError
+from tanglai.server import parameters
+from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse
+from tanglai.server.identity import Entrance, bearer
+from tanglai.server.media import Media, is_json_body, language, response_media, takes_gzip
+from tanglai.server.observations import Observations
+from tanglai.server.refusals import Headers, Refusal, error_body, headers_of, internal, status_of
+from tanglai.server.settings import Settings
+from tanglai.server.supervision import ClientLeft, Slots, TooLate, Watch
+
+CLIENT_LEFT = 499
+MAX_PURPOSE = 128
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
+_ALLOW = ((b"allow", b"GET, POST, OPTIONS"),)
+_ALLOW_POST = ((b"allow", b"POST"),)
+_CLOSE = ((b"connection", b"close"),)
+_ONCE = frozenset({b"authorization", b"content-type", b"content-length", b"purpose"})
+_COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
+_CORS_METHODS = b"GET, POST"
+_CORS_HEADERS = b"Authorization, Content-Type, Purpose, X-Request-Id"
+_CORS_EXPOSED = b"X-Request-Id, Retry-After"
+
+
+class GraphQLEndpoint:
+    """The ASGI application of `/graphql` for HTTP."""
+
+    def __init__(
+        self, gateway: Gateway, entrance: Entrance, settings: Settings, slots: Slots, observations: Observations
+    ) -> None:
+        self._gateway, self._entrance, self._settings = gateway, entrance, settings
+        self._slots, self._observations = slots, observations
+        self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        started = time.perf_counter()
+        exchange = _Exchange(scope)
+        status, body = 500, b""
+        extra: Headers = ()
+        code: str | None = None
+        try:
+            response = await self._answer(exchange, receive)
+            status, body = _status(response, exchange.media), response.body
+            extra = _ALLOW_POST if status == 405 else ()
+        except Preflight:
+            status = 204
+        except ClientLeft:
+            status, code = CLIENT_LEFT, "CLIENT_LEFT"
+        except TooLate:
+            status, body, extra, code = _refused(too_late(), exchange)
+        except TanglaiError as error:
+            status, body, extra, code = _refused(error, exchange)
+        except Exception as error:
+            self._observations.failed("graphql", exchange.request_id, error)
+            status, body, extra, code = _refused(internal(), exchange)
+        if status != CLIENT_LEFT:
+            await self._send(send, exchange, status, body, extra)
+        self._observations.answered(
+            "graphql",
+            status=status,
+            seconds=time.perf_counter() - started,
+            size=len(body),
+            request_id=exchange.request_id,
+            method=scope["method"],
+            principal=exchange.principal,
+            code=code,
+        )
+
+    async def _answer(self, exchange: "_Exchange", receive: Receive) -> GraphQLResponse:
+        method, headers = exchange.method, exchange.headers
+        if method == "OPTIONS":
+            raise Preflight
+        if method not in ("POST", "GET"):
+            raise Refusal(405, "use POST, or GET for queries", headers=_ALLOW)
+        media = response_media(headers.get(b"accept"))
+        if media is None:
+            raise Refusal(406, "the answer is application/graphql-response+json or application/json")
+        exchange.media = media
+        if exchange.repeated & _ONCE:
+            raise Refusal(400, "a header is given twice")
+        authorization = headers.get(b"authorization")
+        token = bearer([authorization.decode("latin-1")] if authorization is not None else [])
+        principal, _ = await self._entrance.admit(token)
+        exchange.principal = principal
+        limits = self._settings
+        if method == "POST":
+            if not is_json_body(headers.get(b"content-type", b"")):
+                raise Refusal(415, "the body is application/json in UTF-8")
+            if headers.get(b"content-encoding", b"identity").lower() != b"identity":
+                raise Refusal(415, "the body is not compressed")
+            body = await self._body(headers, receive)
+            asked = parameters.from_body(body, max_variables=limits.max_variables_bytes)
+        else:
+            if len(exchange.query_string) > limits.max_body_bytes:
+                raise Refusal(414, "the query string is too long", code=ErrorCode.LIMIT_EXCEEDED)
+            asked = parameters.from_query_string(exchange.query_string, max_variables=limits.max_variables_bytes)
+        request = GraphQLRequest(
+            query=asked.query,
+            operation_name=asked.operation_name,
+            variables=asked.variables,
+            extensions=asked.extensions,
+            principal=principal,
+            purpose=purpose(headers.get(b"purpose")),
+            language=language(headers.get(b"accept-language")),
+            request_id=exchange.request_id,
+            read_only=method == "GET",
+        )
+        with self._slots, Watch(receive, limits.request_seconds):
+            return await self._gateway.execute(request)
+
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+        limit = self._settings.max_body_bytes
+        announced = headers.get(b"content-length")
+        if announced is not None and (not announced.isdigit() or int(announced) > limit):
+            raise _too_long(limit)
+        parts: list[bytes] = []
+        size = 0
+        try:
+            async with asyncio.timeout(self._settings.body_seconds):
+                while True:
+                    message = await receive()
+                    if message["type"] != "http.request":
+                        raise ClientLeft
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size > limit:
+                        raise _too_long(limit)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return parts[0] if len(parts) == 1 else b"".join(parts)
+        except TimeoutError:
+            raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
+
+    async def _send(self, send: Send, exchange: "_Exchange", status: int, body: bytes, extra: Headers) -> None:
+        headers = [*_COMMON, (b"x-request-id", exchange.request_id.encode()), *extra]
+        if body:
+            headers.append((b"content-type", exchange.media.value))
+        threshold = self._settings.compress_from_bytes
+        if threshold and len(body) >= threshold:
+            headers.append((b"vary", b"Accept-Encoding"))
+            if takes_gzip(exchange.headers.get(b"accept-encoding")):
+                body = await asyncio.to_thread(gzip.compress, body, 5)
+                headers.append((b"content-encoding", b"gzip"))
+        if status != 204:
+            headers.append((b"content-length", b"%d" % len(body)))
+        if self._origins:
+            headers += self._cors(exchange)
+        elif status == 204:
+            headers += _ALLOW
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+    def _cors(self, exchange: "_Exchange") -> Headers:
+        """Cross-origin headers (Fetch standard) for origins that the settings name; no credentials, no wildcard."""
+        origin = exchange.headers.get(b"origin")
+        if origin not in self._origins:
+            return ((b"vary", b"Origin"), *(_ALLOW if exchange.method == "OPTIONS" else ()))
+        allowed = ((b"vary", b"Origin"), (b"access-control-allow-origin", origin))
+        if exchange.method != "OPTIONS":
+            return (*allowed, (b"access-control-expose-headers", _CORS_EXPOSED))
+        return (
+            *allowed,
+            (b"access-control-allow-methods", _CORS_METHODS),
+            (b"access-control-allow-headers", _CORS_HEADERS),
+            (b"access-control-max-age", b"600"),
+        )
+
+
+class Preflight(Exception):
+    """An OPTIONS request: nothing is executed."""
+
+
+class _Exchange:
+    """What is known of one request and its answer so far."""
+
+    __slots__ = ("headers", "media", "method", "principal", "query_string", "repeated", "request_id")
+
+    def __init__(self, scope: Scope) -> None:
+        self.method: str = scope["method"]
+        self.query_string: bytes = scope["query_string"]
+        self.headers, self.repeated = read_headers(scope)
+        self.request_id = request_id(self.headers.get(b"x-request-id"))
+        self.media = Media.JSON
+        self.principal: Principal | None = None
+
+
+def read_headers(scope: Scope) -> tuple[dict[bytes, bytes], set[bytes]]:
+    """Headers by lower-case name, several of one name joined by a comma, and the names that came several times."""
+    headers: dict[bytes, bytes] = {}
+    repeated: set[bytes] = set()
+    for name, value in scope["headers"]:
+        if name in headers:
+            repeated.add(name)
+            headers[name] += b", " + value
+        else:
+            headers[name] = value
+    return headers, repeated
+
+
+def too_late() -> TanglaiError:
+    """The answer where the time limit of a request ended it."""
+    return TanglaiError(ErrorCode.SOURCE_TIMEOUT, "the request took too long")
+
+
+def request_id(given: bytes | None) -> str:
+    """The client's `X-Request-Id` when it is 8 to 64 plain characters, else a new one."""
+    if given is not None and _REQUEST_ID.fullmatch(given):
+        return given.decode("ascii")
+    return secrets.token_hex(16)
+
+
+def purpose(given: bytes | None) -> str | None:
+    """The code in the `Purpose` header; None when there is none. Raises Refusal 400 for what cannot be a code."""
+    if given is None:
+        return None
+    text = given.strip().decode("latin-1")
+    if not text:
+        return None
+    if len(text) > MAX_PURPOSE or not text.isascii() or not text.isprintable():
+        raise Refusal(400, "the header `Purpose` holds no purpose code")
+    return text
+
+
+def _too_long(limit: int) -> Refusal:
+    return Refusal(413, f"the body has more than {limit} bytes", code=ErrorCode.LIMIT_EXCEEDED, headers=_CLOSE)
+
+
+def _status(response: GraphQLResponse, media: Media) -> int:
+    """Under application/json a well-formed request has status 200, whatever GraphQL says of it."""
+    if media is Media.GRAPHQL or response.status == 405 or response.status >= 500:
+        return response.status
+    return 200
+
+
+def _refused(error: TanglaiError, exchange: _Exchange) -> tuple[int, bytes, Headers, str]:
+    return status_of(error), error_body(error, exchange.request_id), headers_of(error), error.code.value

@@ -1,0 +1,87 @@
+"""In charge of running the application: the listening socket, graceful shutdown, the metrics beside it."""
+
+import socket
+from collections.abc import Callable
+from math import ceil
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from tanglai.server.observations import Observations
+from tanglai.server.settings import Settings
+
+BACKLOG = 2048
+KEEP_ALIVE_SECONDS = 65  # longer than a load balancer's, so that it never meets a connection that was just closed
+
+
+class Server(uvicorn.Server):
+    """A server of `app`; `on_ready` is called with its URL once it takes connections and the lifespan has begun."""
+
+    def __init__(self, app: ASGIApp, settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+        super().__init__(
+            uvicorn.Config(
+                app,
+                host=settings.host,
+                port=settings.port,
+                http="httptools",
+                ws="websockets-sansio",
+                ws_max_size=settings.max_body_bytes,
+                ws_per_message_deflate=False,
+                lifespan="on",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                backlog=BACKLOG,
+                timeout_keep_alive=KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=ceil(settings.shutdown_seconds),
+            )
+        )
+        self._on_ready = on_ready
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started and not self.should_exit and self._on_ready is not None:
+            self._on_ready(self.url)
+
+    @property
+    def url(self) -> str:
+        """`http://host:port` of the socket that listens, also when the settings asked for port 0."""
+        host, port = self.servers[0].sockets[0].getsockname()[:2]
+        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+class StartError(RuntimeError):
+    """The server could not start; the message says why."""
+
+
+def serve(
+    app: ASGIApp,
+    settings: Settings,
+    observations: Observations,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serve `app` until SIGINT or SIGTERM, then let running requests end, `shutdown_seconds` at most.
+
+    Everything that has to be closed belongs into the application's lifespan: after SIGTERM this call does not return.
+    Raises StartError.
+    """
+    stop_metrics = None
+    if settings.metrics_port:
+        try:
+            stop_metrics = observations.serve(settings.metrics_host, settings.metrics_port)
+        except OSError as error:
+            raise StartError(f"metrics cannot listen on port {settings.metrics_port}: {error.strerror}") from None
+    server = Server(app, settings, on_ready=on_ready)
+    try:
+        server.run()
+    except KeyboardInterrupt:
+        pass
+    except SystemExit as error:  # uvicorn's way to say that the port is taken
+        raise StartError(f"cannot listen on `{settings.host}` port {settings.port}") from error
+    finally:
+        if stop_metrics is not None:
+            stop_metrics()
+    if not server.started:
+        raise StartError("the application did not start, see the log")

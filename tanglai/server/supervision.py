@@ -1,0 +1,81 @@
+"""In charge of how long and how many operations run: slots of the process, time limits, clients that leave."""
+
+import asyncio
+from types import TracebackType
+from typing import Self
+
+from starlette.types import Receive
+
+from tanglai.server.refusals import busy
+
+WATCH_AFTER_SECONDS = 0.05
+
+
+class Slots:
+    """At most `limit` of something at once; beyond that it is refused, not queued."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self.running = 0
+
+    def __enter__(self) -> None:
+        if self.running >= self._limit:
+            raise busy()
+        self.running += 1
+
+    def __exit__(self, *_: object) -> None:
+        self.running -= 1
+
+
+class ClientLeft(Exception):
+    """The client closed the connection before its answer was ready."""
+
+
+class TooLate(Exception):
+    """The time limit of the request is over."""
+
+
+class Watch:
+    """Cancels the body of a `with` when the client leaves or `seconds` are over: it ends with ClientLeft or TooLate.
+
+    The watching starts after WATCH_AFTER_SECONDS, so that a fast request costs one timer and no task.
+    """
+
+    __slots__ = ("_loop", "_reason", "_receive", "_seconds", "_task", "_timer", "_watcher")
+
+    def __init__(self, receive: Receive, seconds: float) -> None:
+        self._receive, self._seconds = receive, seconds
+        self._reason: type[Exception] | None = None
+        self._watcher: asyncio.Task[None] | None = None
+
+    def __enter__(self) -> Self:
+        self._loop = asyncio.get_running_loop()
+        task = asyncio.current_task()
+        assert task is not None
+        self._task = task
+        self._timer = self._loop.call_later(min(WATCH_AFTER_SECONDS, self._seconds), self._begin)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._timer.cancel()
+        if self._watcher is not None:
+            self._watcher.cancel()
+        if self._reason is not None:
+            others = self._task.uncancel()
+            if kind is asyncio.CancelledError and others == 0:
+                raise self._reason from None
+
+    def _begin(self) -> None:
+        self._watcher = self._loop.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        try:
+            async with asyncio.timeout(max(self._seconds - WATCH_AFTER_SECONDS, 0)):
+                while (await self._receive())["type"] != "http.disconnect":
+                    pass
+            self._reason = ClientLeft
+        except TimeoutError:
+            self._reason = TooLate
+        self._task.cancel()

@@ -1,0 +1,362 @@
+"""In charge of `/graphql` over WebSocket: the protocol graphql-transport-ws, its close codes and its bounds."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import Any
+
+import orjson
+from starlette.types import Message, Receive, Scope, Send
+
+from authz.principal import Principal
+from tanglai.catalogue.errors import ErrorCode, TanglaiError
+from tanglai.server import parameters
+from tanglai.server.endpoint import CLIENT_LEFT, purpose, read_headers, request_id, too_late
+from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse, SubscribingGateway
+from tanglai.server.identity import Claims, Entrance, bearer, unauthenticated
+from tanglai.server.media import language
+from tanglai.server.observations import Observations
+from tanglai.server.parameters import Parameters
+from tanglai.server.refusals import Refusal, error_body, error_entry, internal, status_of
+from tanglai.server.settings import Settings
+from tanglai.server.supervision import Slots
+
+SUBPROTOCOL = "graphql-transport-ws"
+MAX_OPERATION_ID = 128
+SLOW_CLIENT_SECONDS = 30.0
+CLOSE_SECONDS = 5.0
+MAX_TIMER_SECONDS = 30 * 86_400.0
+
+INTERNAL_ERROR = 4500
+BAD_REQUEST = 4400
+UNAUTHORIZED = 4401
+FORBIDDEN = 4403
+SUBPROTOCOL_NOT_ACCEPTABLE = 4406
+INIT_TIMEOUT = 4408
+SUBSCRIBER_EXISTS = 4409
+TOO_MANY_INITS = 4429
+
+
+class WebSocketEndpoint:
+    """The ASGI application of `/graphql` for WebSocket."""
+
+    def __init__(
+        self,
+        gateway: Gateway,
+        entrance: Entrance,
+        settings: Settings,
+        slots: Slots,
+        observations: Observations,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self.gateway, self.entrance, self.settings = gateway, entrance, settings
+        self.slots, self.observations, self.clock = slots, observations, clock
+        self.connections = Slots(settings.max_websockets)
+        self._origins = frozenset(settings.allowed_origins)
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if (await receive())["type"] != "websocket.connect":
+            return
+        headers, _ = read_headers(scope)
+        if not self._origin_allowed(headers):
+            await _reject(send, 403, Refusal(403, "this origin may not connect"))
+            return
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(self.connections)
+            except Refusal as refusal:
+                await _reject(send, refusal.status, refusal)
+                return
+            if SUBPROTOCOL not in scope["subprotocols"]:
+                await send({"type": "websocket.accept"})
+                await send(_close(SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable"))
+                return
+            await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
+            await _Connection(self, headers, receive, send).run()
+
+    def _origin_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
+        """Browsers always send `Origin`: it must be this server's own or one that the settings name."""
+        origin = headers.get(b"origin")
+        if origin is None:
+            return True
+        text = origin.decode("latin-1")
+        host = headers.get(b"host", b"").decode("latin-1")
+        return text in self._origins or (
+            bool(host) and text.lower() in (f"http://{host}".lower(), f"https://{host}".lower())
+        )
+
+
+class _Closed(Exception):
+    """The connection ends with this code."""
+
+    def __init__(self, code: int, reason: str) -> None:
+        super().__init__(code, reason)
+        self.code, self.reason = code, reason
+
+
+class _Gone(Exception):
+    """The client is not there any more."""
+
+
+class _Connection:
+    """One connection: nobody until `connection_init`, then one token until it expires."""
+
+    def __init__(
+        self, endpoint: WebSocketEndpoint, headers: Mapping[bytes, bytes], receive: Receive, send: Send
+    ) -> None:
+        self._endpoint, self._headers, self._receive, self._send = endpoint, headers, receive, send
+        self._token = ""
+        self._claims: Claims | None = None
+        self._operations: dict[str, asyncio.Task[None]] = {}
+        self._inits = 0
+        self._ending: asyncio.Future[_Closed] = asyncio.get_running_loop().create_future()
+        self._timer: asyncio.TimerHandle  # for the init message, then for the end of the token
+
+    async def run(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = loop.call_later(
+            self._endpoint.settings.websocket_init_seconds,
+            self._end,
+            _Closed(INIT_TIMEOUT, "Connection initialisation timeout"),
+        )
+        reader = loop.create_task(self._read())
+        try:
+            await asyncio.wait((reader, self._ending), return_when=asyncio.FIRST_COMPLETED)
+            if self._ending.done():
+                closed = self._ending.result()
+                with contextlib.suppress(OSError):  # the client is gone, or takes nothing any more
+                    async with asyncio.timeout(CLOSE_SECONDS):
+                        await self._send(_close(closed.code, closed.reason))
+        finally:
+            self._timer.cancel()
+            running = [reader, *self._operations.values()]
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+
+    def _end(self, closed: _Closed) -> None:
+        if not self._ending.done():
+            self._ending.set_result(closed)
+
+    async def _read(self) -> None:
+        try:
+            while True:
+                message = await self._receive()
+                if message["type"] == "websocket.disconnect":
+                    return
+                text = message.get("text")
+                if text is None:
+                    raise _Closed(BAD_REQUEST, "Invalid message")
+                await self._take(_parsed(text), len(text))
+        except _Closed as closed:
+            self._end(closed)
+        except _Gone:
+            return
+        except Exception as error:
+            self._endpoint.observations.failed("websocket", "", error)
+            self._end(_Closed(INTERNAL_ERROR, "Internal error"))
+
+    async def _take(self, message: Mapping[str, Any], size: int) -> None:
+        match message.get("type"):
+            case "connection_init":
+                await self._init(message.get("payload"))
+            case "ping":
+                _payload(message)
+                await self._tell({"type": "pong"})
+            case "pong":
+                _payload(message)
+            case "subscribe":
+                await self._subscribe(_operation_id(message), message.get("payload"), size)
+            case "complete":
+                task = self._operations.pop(_operation_id(message), None)
+                if task is not None:
+                    task.cancel()
+            case _:
+                raise _Closed(BAD_REQUEST, "Invalid message type")
+
+    async def _init(self, payload: Any) -> None:
+        self._inits += 1
+        if self._inits > 1:
+            raise _Closed(TOO_MANY_INITS, "Too many initialisation requests")
+        if payload is not None and not isinstance(payload, dict):
+            raise _Closed(BAD_REQUEST, "Invalid payload")
+        try:
+            token = self._given_token(payload or {})
+            _, claims = await self._endpoint.entrance.admit(token)
+        except TanglaiError as error:
+            if error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_A_DEPARTMENT):
+                raise _Closed(FORBIDDEN, "Forbidden") from None
+            raise _Closed(INTERNAL_ERROR, error.code.value) from None
+        self._token, self._claims = token, claims
+        self._timer.cancel()
+        self._timer = asyncio.get_running_loop().call_later(
+            min(max(claims.dead_at - self._endpoint.clock(), 0), MAX_TIMER_SECONDS),
+            self._end,
+            _Closed(UNAUTHORIZED, "Unauthorized"),
+        )
+        await self._tell({"type": "connection_ack"})
+
+    def _given_token(self, payload: Mapping[str, Any]) -> str:
+        """The token of the init message, else that of the upgrade request's header."""
+        values = [value for name, value in payload.items() if name.lower() == "authorization"]
+        if not values and b"authorization" in self._headers:
+            values = [self._headers[b"authorization"].decode("latin-1")]
+        if not all(isinstance(value, str) for value in values):
+            raise unauthenticated()
+        return bearer(values)
+
+    async def _subscribe(self, key: str, payload: Any, size: int) -> None:
+        if self._claims is None:
+            raise _Closed(UNAUTHORIZED, "Unauthorized")
+        if key in self._operations:
+            raise _Closed(SUBSCRIBER_EXISTS, f"Subscriber for {key} already exists"[:120])
+        if not isinstance(payload, dict):
+            raise _Closed(BAD_REQUEST, "Invalid payload")
+        if len(self._operations) >= self._endpoint.settings.max_operations:
+            refusal = Refusal(429, "too many operations on one connection", code=ErrorCode.LIMIT_EXCEEDED)
+            await self._tell({"id": key, "type": "error", "payload": [error_entry(refusal, request_id(None))]})
+            return
+        try:
+            limit = self._endpoint.settings.max_variables_bytes
+            asked = parameters.from_members(payload, size=size, max_variables=limit)
+        except Refusal as refusal:
+            raise _Closed(BAD_REQUEST, refusal.message) from None
+        self._operations[key] = asyncio.create_task(self._operate(key, asked))
+
+    async def _operate(self, key: str, asked: Parameters) -> None:
+        started = time.perf_counter()
+        number = request_id(None)
+        status, size, code, principal = 200, 0, None, None
+        try:
+            principal = await self._principal()
+            async with contextlib.aclosing(self._responses(self._request(asked, principal, number))) as responses:
+                async for response in responses:
+                    size += len(response.body)
+                    if not response.executed:
+                        status = response.status
+                        await self._fail(key, orjson.loads(response.body)["errors"])
+                        return
+                    await self._say(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), response.body))
+            await self._complete(key)
+        except TanglaiError as error:
+            status, code = status_of(error), error.code.value
+            await self._fail(key, [error_entry(error, number)])
+        except (_Gone, asyncio.CancelledError) as error:
+            status = CLIENT_LEFT
+            if isinstance(error, asyncio.CancelledError):
+                raise
+        except Exception as error:
+            status, code = 500, ErrorCode.INTERNAL.value
+            self._endpoint.observations.failed("websocket", number, error)
+            await self._fail(key, [error_entry(internal(), number)])
+        finally:
+            if self._operations.get(key) is asyncio.current_task():
+                del self._operations[key]
+            self._endpoint.observations.answered(
+                "websocket",
+                status=status,
+                seconds=time.perf_counter() - started,
+                size=size,
+                request_id=number,
+                method="SUBSCRIBE",
+                principal=principal,
+                code=code,
+            )
+
+    def _request(self, asked: Parameters, principal: Principal, number: str) -> GraphQLRequest:
+        return GraphQLRequest(
+            query=asked.query,
+            operation_name=asked.operation_name,
+            variables=asked.variables,
+            extensions=asked.extensions,
+            principal=principal,
+            purpose=purpose(self._headers.get(b"purpose")),
+            language=language(self._headers.get(b"accept-language")),
+            request_id=number,
+            read_only=False,
+        )
+
+    async def _principal(self) -> Principal:
+        """Who asks, as of now: the connection ends where the key was withdrawn or the department closed."""
+        try:
+            principal, _ = await self._endpoint.entrance.admit(self._token)
+        except TanglaiError as error:
+            if error.code in (ErrorCode.UNAUTHENTICATED, ErrorCode.NOT_A_DEPARTMENT):
+                self._end(_Closed(UNAUTHORIZED, "Unauthorized"))
+            raise
+        return principal
+
+    async def _responses(self, request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
+        """The events of a subscription; else one response, within the time limit and the slots of the process."""
+        gateway = self._endpoint.gateway
+        if isinstance(gateway, SubscribingGateway) and gateway.streams(request):
+            async with contextlib.aclosing(gateway.subscribe(request)) as events:
+                async for response in events:
+                    yield response
+            return
+        with self._endpoint.slots:
+            try:
+                async with asyncio.timeout(self._endpoint.settings.request_seconds):
+                    response = await gateway.execute(request)
+            except TimeoutError:
+                raise too_late() from None
+        yield response
+
+    async def _complete(self, key: str) -> None:
+        if self._operations.get(key) is asyncio.current_task():
+            del self._operations[key]
+            await self._tell({"id": key, "type": "complete"})
+
+    async def _fail(self, key: str, errors: list[Any]) -> None:
+        if self._operations.get(key) is asyncio.current_task():
+            del self._operations[key]
+            with contextlib.suppress(_Gone):
+                await self._tell({"id": key, "type": "error", "payload": errors})
+
+    async def _tell(self, message: Mapping[str, Any]) -> None:
+        await self._say(orjson.dumps(message))
+
+    async def _say(self, text: bytes) -> None:
+        try:
+            async with asyncio.timeout(SLOW_CLIENT_SECONDS):
+                await self._send({"type": "websocket.send", "text": text.decode()})
+        except TimeoutError:
+            self._end(_Closed(INTERNAL_ERROR, "The client takes no messages"))
+            raise _Gone from None
+        except OSError:  # what an ASGI server raises once the client has gone
+            raise _Gone from None
+
+
+def _parsed(text: str) -> Mapping[str, Any]:
+    try:
+        parsed = parameters.strict_json(text.encode(), "the message")
+    except (Refusal, UnicodeEncodeError):
+        raise _Closed(BAD_REQUEST, "Invalid message") from None
+    if not isinstance(parsed, dict):
+        raise _Closed(BAD_REQUEST, "Invalid message")
+    return parsed
+
+
+def _payload(message: Mapping[str, Any]) -> None:
+    if not isinstance(message.get("payload"), dict | None):
+        raise _Closed(BAD_REQUEST, "Invalid payload")
+
+
+def _operation_id(message: Mapping[str, Any]) -> str:
+    key = message.get("id")
+    if not isinstance(key, str) or not 0 < len(key) <= MAX_OPERATION_ID:
+        raise _Closed(BAD_REQUEST, "Invalid operation id")
+    return key
+
+
+def _close(code: int, reason: str) -> Message:
+    return {"type": "websocket.close", "code": code, "reason": reason}
+
+
+async def _reject(send: Send, status: int, refusal: Refusal) -> None:
+    """Answer the upgrade request with a plain HTTP response (ASGI extension `websocket.http.response`)."""
+    body = error_body(refusal, request_id(None))
+    headers = [(b"content-type", b"application/json; charset=utf-8"), *refusal.headers]
+    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.body", "body": body})

@@ -38,7 +38,7 @@ from resolvers.selection import Collector, Selected
 from resolvers.values import SlottedVariables, Slotter
 from resolvers.where import Refused
 from schema import unified
-from schema.context import RequestContext
+from schema.context import LoadVersions, RequestContext
 from schema.fields import RootField
 from schema.unified import UnifiedSchema
 from tanglai.audit.log import AuditLog, AuditUnavailable
@@ -123,6 +123,7 @@ class Gateway:
         mask_key: MaskKey,
         limits: Limits | None = None,
         node: str = "tanglai",
+        load_versions: LoadVersions | None = None,
     ) -> None:
         self._replica = replica
         self._sources = sources
@@ -131,6 +132,7 @@ class Gateway:
         self._mask_key = mask_key
         self._limits = limits or Limits()
         self._node = node
+        self._load_versions = load_versions
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
         self._served: _Served | None = None
@@ -361,6 +363,7 @@ class Gateway:
             language=language,
             now=context.moment.now,
             explain=access,
+            load_versions=self._load_versions,
         )
 
     # --- the answer ------------------------------------------------------------------------------------------------

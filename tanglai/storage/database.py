@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from tanglai.catalogue.model import Grant, GrantState, Resource, Snapshot, Zone
-from tanglai.storage import epochs, grants, keys, migrate, publishing, snapshots
+from tanglai.storage import epochs, grants, keys, migrate, publishing, snapshots, versions
 from tanglai.storage.control import ControlLine
 from tanglai.storage.epochs import Epochs
 from tanglai.storage.errors import PolicyUnavailable, translated
@@ -142,6 +142,10 @@ class PlatformDatabase:
         """
         async with self.session() as connection:
             return await publishing.retire(connection, code, by=by, note=note)
+
+    async def load_versions(self, keys: Sequence[tuple[str, int]]) -> list[Resource | None]:
+        """Resources by code and version, in the order of `keys`, None for a version that never was."""
+        return await self._reading(lambda connection: versions.load(connection, keys))
 
     # Grants
 

@@ -16,6 +16,9 @@ _WIDER = {
 }
 """Item types that hold every value of a column's type."""
 
+_TEXT_KINDS = frozenset({"files", "http"})
+"""Kinds of source in which any value may be written as a text (CSV, JSON), and is read from it."""
+
 
 def binding_findings(resource: Resource, world: World) -> Iterator[Finding]:
     """What of the binding the source does not have; nothing where no structures were read at all."""
@@ -33,12 +36,13 @@ def binding_findings(resource: Resource, world: World) -> Iterator[Finding]:
         yield Finding("binding", ("table",), message)
         return
     columns = {column.name: column for column in found[0].columns}
+    from_text = world.sources[resource.binding.source].kind in _TEXT_KINDS
     linked = {name for key in resource.keys for name in key.items}
     linked |= {name for relation in resource.relations for name in relation.items}
     for index, item in enumerate(resource.items):
-        yield from _item(item, columns.get(item.column.name), item.name in linked, ("items", index))
+        yield from _item(item, columns.get(item.column.name), item.name in linked, from_text, ("items", index))
     if resource.binding.handle is not None:
-        yield from _handle(resource.binding.handle, columns.get(resource.binding.handle.name))
+        yield from _handle(resource.binding.handle, columns.get(resource.binding.handle.name), from_text)
     for index, key in enumerate(resource.keys):
         if len(key.items) == 1 and (keyed := resource.item_by_name.get(key.items[0])) is not None:
             structure = columns.get(keyed.column.name)
@@ -48,14 +52,15 @@ def binding_findings(resource: Resource, world: World) -> Iterator[Finding]:
 
 
 def _tables(binding: Binding, tables: Sequence[TableStructure]) -> Sequence[TableStructure]:
-    """The tables that the binding may mean. A binding without a namespace finds its table in any, if in one only;
-    of the files of one pattern the first stands for all.
+    """The tables that the binding may mean. A binding without a namespace finds its table in `public` (as
+    the connectors do), else in any, if in one only; of the files of one pattern the first stands for all.
     """
     named = [table for table in tables if table.name == binding.table]
     if binding.namespace is not None:
         return [table for table in named if table.namespace == binding.namespace]
     if named:
-        return [table for table in named if table.namespace is None] or named
+        usual = [[table for table in named if table.namespace == namespace] for namespace in (None, "public")]
+        return usual[0] or usual[1] or named
     return [table for table in tables if fnmatchcase(table.name, binding.table)][:1]
 
 
@@ -63,12 +68,14 @@ def _table_name(binding: Binding) -> str:
     return binding.table if binding.namespace is None else f"{binding.namespace}.{binding.table}"
 
 
-def _item(item: Item, structure: ColumnStructure | None, linked: bool, above: Path) -> Iterator[Finding]:
+def _item(
+    item: Item, structure: ColumnStructure | None, linked: bool, from_text: bool, above: Path
+) -> Iterator[Finding]:
     path: Path = (*above, "column")
     if structure is None:
         yield Finding("binding", path, f"the source has no column `{item.column.name}`")
         return
-    yield from _type(item.type, structure, path)
+    yield from _type(item.type, structure, from_text, path)
     if item.type is ScalarType.TEXT:
         yield from _collation(item.column, structure, linked, path)
     if not item.nullable and structure.nullable:
@@ -76,12 +83,12 @@ def _item(item: Item, structure: ColumnStructure | None, linked: bool, above: Pa
         yield Finding("binding", (*above, "nullable"), message, Severity.NOTICE)
 
 
-def _handle(handle: Column, structure: ColumnStructure | None) -> Iterator[Finding]:
+def _handle(handle: Column, structure: ColumnStructure | None, from_text: bool) -> Iterator[Finding]:
     path: Path = ("handle", "column")
     if structure is None:
         yield Finding("binding", path, f"the source has no column `{handle.name}`")
         return
-    yield from _type(handle.type, structure, ("handle", "type"))
+    yield from _type(handle.type, structure, from_text, ("handle", "type"))
     if handle.type is ScalarType.TEXT:
         yield from _collation(handle, structure, True, path)
     if not structure.unique or structure.nullable:
@@ -89,18 +96,31 @@ def _handle(handle: Column, structure: ColumnStructure | None) -> Iterator[Findi
         yield Finding("handle", path, message, Severity.NOTICE)
 
 
-def _type(kind: ScalarType, structure: ColumnStructure, path: Path) -> Iterator[Finding]:
-    if structure.type is None:
-        yield Finding("binding", path, f"column `{structure.name}` of type `{structure.native}` cannot be an item")
-    elif kind is not structure.type and kind not in _WIDER.get(structure.type, ()):
-        message = f"column `{structure.name}` of type `{structure.native}` is {structure.type}, not {kind}"
-        yield Finding("binding", path, message)
+def _type(kind: ScalarType, structure: ColumnStructure, from_text: bool, path: Path) -> Iterator[Finding]:
+    if kind is structure.type or (structure.type is not None and kind in _WIDER.get(structure.type, ())):
+        return
+    column = f"column `{structure.name}` of type `{structure.native}`"
+    if kind is ScalarType.TEXT:
+        yield Finding("binding", path, f"{column} is shown in the source's own text form", Severity.NOTICE)
+    elif structure.type is not None and _is_read(kind, structure.type, from_text):
+        yield Finding("binding", path, f"{column}: a value that is no {kind} is shown as null", Severity.NOTICE)
+    else:
+        yield Finding("binding", path, f"{column} is no {kind}")
+
+
+def _is_read(kind: ScalarType, column: ScalarType, from_text: bool) -> bool:
+    """Whether connectors read values of a column as `kind` where they can, and as null elsewhere."""
+    if column is ScalarType.TEXT and from_text:
+        return True
+    if kind is ScalarType.BOOLEAN:
+        return column in (ScalarType.INTEGER, ScalarType.LONG, ScalarType.TEXT)
+    return kind.numeric and column.numeric
 
 
 def _collation(column: Column, structure: ColumnStructure, linked: bool, path: Path) -> Iterator[Finding]:
     if column.collated and not structure.collated:
         message = f"column `{column.name}` is not ordered by code point; write `{{name: ..., collated: false}}`"
-        yield Finding("binding", path, message)
+        yield Finding("binding", path, message, Severity.NOTICE)
     elif not column.collated and structure.collated:
         message = f"column `{column.name}` is ordered by code point; `collated: false` costs its index"
         yield Finding("binding", path, message, Severity.NOTICE)

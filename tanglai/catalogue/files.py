@@ -299,7 +299,7 @@ def _resolved(event: yaml.ScalarEvent) -> Any:
     return text
 
 
-class _Dumper(yaml.SafeDumper):
+class _Dumper(getattr(yaml, "CSafeDumper", yaml.SafeDumper)):  # type: ignore[misc]
     """Quotes whatever one of the dialects would not read as a text."""
 
     def ignore_aliases(self, data: Any) -> bool:

@@ -105,7 +105,8 @@ async def _import(files: Sequence[Path], as_json: bool, offline: bool, by: str, 
 async def read_structures(draft: Draft, existing: Snapshot) -> Mapping[str, Sequence[TableStructure]]:
     """What the sources of the draft's resources say of themselves, by source key; one that is down is left out."""
     sources: dict[str, Source] = {**existing.sources, **{source.key: source for source in draft.sources}}
-    wanted = sorted({resource.binding.source for resource in draft.resources} & sources.keys())
+    bound = {resource.binding.source for resource in draft.resources}
+    wanted = sorted(key for key in bound & sources.keys() if sources[key].zone is existing.zone)
     structures: dict[str, Sequence[TableStructure]] = {}
     pool = SourcePool(os.environ)
     try:

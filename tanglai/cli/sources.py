@@ -113,6 +113,9 @@ async def _check(key: str) -> bool:
     pool = SourcePool(os.environ)
     try:
         for source in [catalogue.sources[key]] if key else catalogue.sources.values():
+            if source.zone is not catalogue.zone:
+                typer.echo(f"– {source.key}: in zone {source.zone}, which this node cannot reach (Art. 5)")
+                continue
             broken = not await _check_one(pool, catalogue, source) or broken
     finally:
         await pool.close()

@@ -1,10 +1,12 @@
 """Random catalogue objects, each of a form that publication could let through as far as its own document goes."""
 
+import string
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Any
 
+from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 
 from tanglai.catalogue.expressions import (
@@ -56,16 +58,27 @@ from tanglai.catalogue.model import (
 from tanglai.catalogue.predicates import negation
 from tanglai.catalogue.scalars import ScalarType
 
+UNHURRIED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+"""For tests over whole resources, which take long to draw on a busy machine."""
+
 CJK = "唐徕渠政务数据ab1 ，。é𠮷"
+LETTERS, DIGITS = string.ascii_letters, string.digits
+
+
+def words(first: str, rest: str, most: int = 9) -> st.SearchStrategy[str]:
+    """Texts of one character of `first` and up to `most` of `rest`."""
+    return st.builds(str.__add__, st.sampled_from(first), st.text(rest, max_size=most))
+
+
 lines = st.text(CJK, min_size=1, max_size=12)
 prose = st.text(CJK + "\n\t", max_size=20)
-names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,9}", fullmatch=True)
-keys = st.from_regex(r"[a-z][a-z0-9-]{0,9}", fullmatch=True)
-tokens = st.from_regex(r"[A-Za-z0-9][A-Za-z0-9._:-]{0,9}", fullmatch=True)
-credit_codes = st.from_regex(r"[0-9A-Z]{18}", fullmatch=True)
-division_codes = st.from_regex(r"64[0-9]{4}", fullmatch=True)
-category_codes = st.from_regex(r"[0-9]{6,10}", fullmatch=True)
-resource_codes = st.from_regex(r"[0-9]{6,10}/[0-9]{1,4}", fullmatch=True)
+names = words(LETTERS + "_", LETTERS + DIGITS + "_")
+keys = words(string.ascii_lowercase, string.ascii_lowercase + DIGITS + "-")
+tokens = words(LETTERS + DIGITS, LETTERS + DIGITS + "._:-")
+credit_codes = st.text(DIGITS + string.ascii_uppercase, min_size=18, max_size=18)
+division_codes = st.integers(640000, 649999).map(str)
+category_codes = st.text(DIGITS, min_size=6, max_size=10)
+resource_codes = st.builds("{}/{}".format, category_codes, st.integers(0, 9999))
 physical_names = st.text(CJK + "./*\"'", min_size=1, max_size=12)
 days = st.dates(date(1949, 10, 1), date(2100, 1, 1))
 moments = st.datetimes(datetime(1970, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))
@@ -98,7 +111,7 @@ masks = st.one_of(
     st.builds(Mask, st.just(MaskKind.REGION), st.integers(0, 9)),
     st.builds(Mask, st.sampled_from([MaskKind.FIRST, MaskKind.DOMAIN, MaskKind.PSEUDONYM, MaskKind.REDACT])),
 )
-mask_names = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,9}", fullmatch=True)
+mask_names = words(LETTERS, LETTERS + DIGITS + "_-")
 bases = st.builds(LegalBasis, st.sampled_from(BasisType), lines, lines)
 
 

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from tanglai.catalogue.divisions import division_prefixes, territory
 from tanglai.catalogue.model import Division
+from tests.unit.catalogue.strategies import UNHURRIED
 
 START, END = date(1980, 1, 1), date(2004, 1, 1)
 
@@ -108,6 +109,7 @@ def within(row: str, code: str, divisions: dict[str, Division]) -> bool:
 codes = st.sampled_from(["640000", "640100", "640200", "640101", "640102", "640201", "650000", "650100", "650101"])
 
 
+@UNHURRIED
 @given(
     st.dictionaries(codes, st.tuples(st.booleans(), st.none() | codes), max_size=7),
     codes,

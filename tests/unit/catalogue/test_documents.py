@@ -66,6 +66,7 @@ def as_json(document: dict[str, Any]) -> Any:
     return json.loads(json.dumps(document, allow_nan=False))
 
 
+@strategies.UNHURRIED
 @given(strategies.resources())
 def test_resources_survive(resource: Resource) -> None:
     document = resource_to_document(resource)
@@ -73,31 +74,37 @@ def test_resources_survive(resource: Resource) -> None:
     assert resource_to_document(resource_from_document(document)) == document
 
 
+@strategies.UNHURRIED
 @given(strategies.departments)
 def test_departments_survive(department: Department) -> None:
     assert department_from_document(as_json(department_to_document(department))) == department
 
 
+@strategies.UNHURRIED
 @given(strategies.divisions)
 def test_divisions_survive(division: Division) -> None:
     assert division_from_document(as_json(division_to_document(division))) == division
 
 
+@strategies.UNHURRIED
 @given(strategies.purposes)
 def test_purposes_survive(purpose: Purpose) -> None:
     assert purpose_from_document(as_json(purpose_to_document(purpose))) == purpose
 
 
+@strategies.UNHURRIED
 @given(strategies.categories)
 def test_categories_survive(category: Category) -> None:
     assert category_from_document(as_json(category_to_document(category))) == category
 
 
+@strategies.UNHURRIED
 @given(strategies.sources)
 def test_sources_survive(source: Source) -> None:
     assert source_from_document(as_json(source_to_document(source))) == source
 
 
+@strategies.UNHURRIED
 @given(strategies.grants())
 def test_grants_survive(pair: tuple[Grant, Resource]) -> None:
     grant, resource = pair

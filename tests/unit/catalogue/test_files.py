@@ -20,6 +20,7 @@ from tanglai.catalogue.files import (
     read_files,
     to_yaml,
 )
+from tests.unit.catalogue.strategies import UNHURRIED
 
 
 @pytest.mark.parametrize(
@@ -189,6 +190,7 @@ plain = st.recursive(
 )  # fmt: skip
 
 
+@UNHURRIED
 @given(st.dictionaries(texts | odd.filter(lambda t: t != "<<"), plain))
 def test_what_is_written_is_read_back(document: dict[str, Any]) -> None:
     read, _ = parse_yaml(to_yaml(document))
@@ -196,12 +198,14 @@ def test_what_is_written_is_read_back(document: dict[str, Any]) -> None:
     assert repr(read) == repr(document)  # 1 is no 1.0 and no True
 
 
+@UNHURRIED
 @given(st.text(st.sampled_from("ab01:- []{}&*!|>'\"#%@`,?\n\t~<=."), max_size=60))
 def test_no_text_fails_but_by_a_file_problem(text: str) -> None:
     with suppress(FileProblem):
         parse_yaml(text)
 
 
+@UNHURRIED
 @given(st.binary(max_size=60))
 def test_no_bytes_fail_but_by_a_file_problem(content: bytes) -> None:
     with suppress(FileProblem):

@@ -11,6 +11,7 @@ from tanglai.catalogue.identity import (
     is_resident_number,
     resident_check,
 )
+from tests.unit.catalogue.strategies import UNHURRIED
 
 
 @pytest.mark.parametrize(
@@ -47,6 +48,7 @@ def test_what_is_no_credit_code(code: str) -> None:
 bodies = st.text(CREDIT_ALPHABET, min_size=17, max_size=17)
 
 
+@UNHURRIED
 @given(bodies, st.integers(0, 17), st.sampled_from(CREDIT_ALPHABET))
 def test_one_wrong_character_is_noticed(body: str, place: int, character: str) -> None:
     code = body + credit_check(body)
@@ -55,6 +57,7 @@ def test_one_wrong_character_is_noticed(body: str, place: int, character: str) -
     assert is_credit_code(wrong) == (wrong == code)
 
 
+@UNHURRIED
 @given(bodies)
 def test_the_weighted_sum_is_a_multiple_of_31(body: str) -> None:
     weights = [1, 3, 9, 27, 19, 26, 16, 17, 20, 29, 25, 13, 8, 24, 10, 30, 28, 1]
@@ -82,6 +85,7 @@ def test_a_birth_date_must_exist(day: str) -> None:
     assert not is_resident_number(body + resident_check(body))
 
 
+@UNHURRIED
 @given(st.integers(10**16, 10**17 - 1).map(str))
 def test_the_sum_is_one_modulo_11(body: str) -> None:
     weights = [7, 9, 10, 5, 8, 4, 2, 1, 6, 3, 7, 9, 10, 5, 8, 4, 2, 1]

@@ -184,6 +184,7 @@ def test_what_no_document_says(expression: Expression) -> None:
         predicate_to_document(expression)
 
 
+@strategies.UNHURRIED
 @given(st.data())
 def test_normal_forms_survive(data: st.DataObject) -> None:
     resource: Resource = data.draw(strategies.resources())

@@ -43,11 +43,13 @@ def test_the_region_fits(name: str) -> None:
     ANY_FILE.validate(region.REGION[name])
 
 
+@strategies.UNHURRIED
 @given(strategies.resources())
 def test_resources_fit(resource: Resource) -> None:
     RESOURCE.validate(json.loads(json.dumps(resource_to_document(resource))))
 
 
+@strategies.UNHURRIED
 @given(strategies.grants())
 def test_grants_fit(pair: tuple[Grant, Resource]) -> None:
     GRANTS.validate({"kind": "grants", "grants": [json.loads(json.dumps(grant_to_document(pair[0])))]})

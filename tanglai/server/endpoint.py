@@ -20,7 +20,7 @@ from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse
 from tanglai.server.identity import Entrance, bearer
 from tanglai.server.media import Media, is_json_body, language, response_media, takes_gzip
 from tanglai.server.observations import Observations
-from tanglai.server.refusals import Headers, Refusal, error_body, headers_of, internal, status_of
+from tanglai.server.refusals import Headers, Refusal, busy, error_body, headers_of, internal, status_of
 from tanglai.server.settings import Settings
 from tanglai.server.supervision import ClientLeft, Slots, TooLate, Watch
 
@@ -64,6 +64,8 @@ class GraphQLEndpoint:
             status, code = CLIENT_LEFT, "CLIENT_LEFT"
         except TooLate:
             status, body, extra, code = _refused(too_late(), exchange)
+        except asyncio.CancelledError:  # the process stops and waits no longer
+            status, body, extra, code = _refused(busy(), exchange)
         except TanglaiError as error:
             status, body, extra, code = _refused(error, exchange)
         except Exception as error:

@@ -78,10 +78,10 @@ def serve(
         server.run()
     except KeyboardInterrupt:
         pass
-    except SystemExit as error:  # uvicorn's way to say that the port is taken
-        raise StartError(f"cannot listen on `{settings.host}` port {settings.port}") from error
+    except SystemExit:  # uvicorn's way to say that it did not start
+        if server.lifespan.should_exit:
+            raise StartError("the application did not start, see the log") from None
+        raise StartError(f"cannot listen on `{settings.host}` port {settings.port}") from None
     finally:
         if stop_metrics is not None:
             stop_metrics()
-    if not server.started:
-        raise StartError("the application did not start, see the log")

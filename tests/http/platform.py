@@ -5,6 +5,7 @@ import contextlib
 import http.client
 import inspect
 import json
+import logging
 import threading
 import time
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
@@ -12,6 +13,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
+import structlog
 from graphql import (
     DocumentNode,
     ExecutionResult,
@@ -282,6 +284,7 @@ def running(
     """A server on a free port until the end of the block; errors of its thread come out here."""
     gateway = gateway or TinyGateway()
     configured = Settings(**{"port": 0, "shutdown_seconds": 5, **settings})
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     observations = Observations()
     snapshot, failures = [samples.snapshot()], list[TanglaiError]()
 
@@ -290,7 +293,9 @@ def running(
             raise failures[0]
         return snapshot[0]
 
-    verifier = TokenVerifier(keys or FixedKeys(KEYS), issuer=samples.ISSUER, audience=samples.AUDIENCE, clock=clock)
+    verifier = TokenVerifier(
+        keys or FixedKeys(KEYS), issuer=configured.issuer or samples.ISSUER, audience=samples.AUDIENCE, clock=clock
+    )
     app = build_app(
         configured,
         gateway,

@@ -1,14 +1,18 @@
 """In charge of running a node: `tanglai serve`, `migrate` and `token`."""
 
+import os
 from typing import Annotated
 
 import typer
 
 from tanglai.cli.grants import find_department
 from tanglai.cli.platform import CommandError, database_url, fail, platform, run, snapshot
+from tanglai.server.compose import run_node
 from tanglai.server.issuer import DemoIssuer, IssuerError
+from tanglai.server.serve import StartError
 from tanglai.server.settings import SettingsError, load
 from tanglai.storage import migrate as migrations
+from tanglai.storage.embedded_process import EmbeddedPostgresError
 
 
 def register(app: typer.Typer) -> None:
@@ -23,14 +27,11 @@ def serve(
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
 ) -> None:
     """Serves the node until it is told to stop (SIGTERM, Ctrl-C)."""
-    from tanglai.server.serve import serve as serve_node
-
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     try:
-        settings = load(**given)
-    except SettingsError as error:
+        run_node(load(**given), os.environ, on_ready=lambda url: typer.echo(f"ready {url}"))
+    except (SettingsError, StartError, IssuerError, EmbeddedPostgresError) as error:
         raise fail(str(error)) from None
-    serve_node(settings)
 
 
 def migrate() -> None:

@@ -1,0 +1,204 @@
+"""In charge of putting a node together: platform database, replica, sources, audit log, gateway, application."""
+
+import hashlib
+import os
+import secrets
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+from starlette.applications import Starlette
+
+from authz.decide import MaskKey
+from connectors.pool import SourcePool
+from resolvers.gateway import Gateway, GraphQLRequest, GraphQLResponse
+from resolvers.limits import Limits
+from resolvers.seals import SealKey, Seals
+from tanglai.audit.log import AuditLog
+from tanglai.catalogue.errors import ErrorCode, TanglaiError
+from tanglai.catalogue.model import Snapshot
+from tanglai.server import logs
+from tanglai.server.app import Application, build_app
+from tanglai.server.demo_session import DemoRoutes, DemoSession
+from tanglai.server.identity import Entrance, TokenVerifier
+from tanglai.server.issuer import ISSUER, DemoIssuer
+from tanglai.server.keys import FixedKeys, Keys, file_keys, url_keys
+from tanglai.server.observations import Observations
+from tanglai.server.serve import StartError, serve
+from tanglai.server.settings import Settings
+from tanglai.storage import migrate
+from tanglai.storage.database import PlatformDatabase
+from tanglai.storage.embedded import EmbeddedPostgres
+from tanglai.storage.keys import KeyRecord, MasterKey
+from tanglai.storage.replica import Replica
+
+KEY_FILE = "platform.key"
+
+
+class Node:
+    """A gateway that exists once the application has started, and everything that it uses.
+
+    It is the server's gateway from the beginning; before the start and after the end it answers POLICY_UNAVAILABLE.
+    """
+
+    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._environment = environment
+        self._gateway: Gateway | None = None
+        self._replica: Replica | None = None
+        self.audit: AuditLog | None = None
+
+    async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
+        return await self._started().execute(request)
+
+    def sdl(self) -> str:
+        return self._started().sdl()
+
+    async def ready(self) -> Mapping[str, str]:
+        return await self._started().ready()
+
+    async def snapshot(self) -> Snapshot:
+        """The confirmed snapshot, for identity."""
+        if self._replica is None:
+            raise _not_started()
+        return (await self._replica.confirm()).snapshot
+
+    def _started(self) -> Gateway:
+        if self._gateway is None:
+            raise _not_started()
+        return self._gateway
+
+    @asynccontextmanager
+    async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        """Opens everything, in order, and closes it in reverse when the application ends."""
+        settings = self._settings
+        async with AsyncExitStack() as stack:
+            url = settings.database_url
+            if not url:
+                embedded = EmbeddedPostgres(settings.state_dir / "platform")
+                embedded.start()
+                stack.callback(embedded.stop)
+                url = embedded.url()
+            await migrate.upgrade(url)
+            key = settings.key_bytes or kept_key(settings)
+            database = await PlatformDatabase.open(url, max_size=16, master_key=MasterKey(key))
+            stack.push_async_callback(database.close)
+            sources = SourcePool(self._environment)
+            stack.push_async_callback(sources.close)
+            self.audit = AuditLog(database.pool, queue=settings.audit_queue, patience=settings.audit_seconds)
+            stack.push_async_callback(self.audit.close)
+            replica = Replica(database, settings.zone, rule_set=settings.rule_set)
+            await replica.start()
+            stack.push_async_callback(replica.close)
+            self._replica = replica
+            self._gateway = Gateway(
+                replica,
+                sources,
+                self.audit,
+                seals_of(await database.keys("seal")),
+                mask_key_of(await database.keys("mask")),
+                limits_of(settings),
+                node=settings.node,
+                load_versions=database.load_versions,
+            )
+            await self._gateway.schema()
+            try:
+                yield
+            finally:
+                self._gateway = self._replica = None
+
+
+def _not_started() -> TanglaiError:
+    return TanglaiError(ErrorCode.POLICY_UNAVAILABLE, "the node has not started")
+
+
+def kept_key(settings: Settings) -> bytes:
+    """The master key of a node with an embedded database, kept in its state folder (0600), made on first use.
+
+    Raises StartError where the platform database is an outer one: then `TANGLAI_KEY` must be given.
+    """
+    if settings.database_url:
+        raise StartError("`TANGLAI_KEY` is needed with `TANGLAI_DATABASE_URL`: 32 random bytes in base64")
+    path: Path = settings.state_dir / KEY_FILE
+    try:
+        return path.read_bytes()
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
+            file.write(secrets.token_bytes(32))
+        return path.read_bytes()
+
+
+def seals_of(records: list[KeyRecord]) -> Seals:
+    """Seals by generation; records come newest first. AES-SIV takes 64 bytes, derived from the 32 that are kept."""
+    oldest_first = list(reversed(records))
+    return Seals(
+        tuple(
+            SealKey(number % 256, hashlib.sha512(b"tanglai row ids and cursors\0" + record.secret).digest())
+            for number, record in enumerate(oldest_first[-256:], start=max(0, len(oldest_first) - 256))
+        )
+    )
+
+
+def mask_key_of(records: list[KeyRecord]) -> MaskKey:
+    """The newest secret for pseudonyms."""
+    return MaskKey(records[0].id, records[0].secret)
+
+
+def limits_of(settings: Settings) -> Limits:
+    return Limits(
+        document_bytes=settings.max_document_bytes,
+        tokens=settings.max_tokens,
+        depth=settings.max_depth,
+        fields=settings.max_fields,
+        page=settings.max_page,
+    )
+
+
+def token_keys(settings: Settings, issuer: DemoIssuer | None) -> tuple[Keys, str]:
+    """The keys that tokens are verified with, and the issuer that they name. Raises StartError without any."""
+    if issuer is not None:
+        return FixedKeys(issuer.jwks), ISSUER
+    if not settings.jwks:
+        raise StartError(
+            "`TANGLAI_JWKS` and `TANGLAI_ISSUER` are needed: where the keys that sign tokens are published"
+        )
+    if settings.jwks.startswith(("http://", "https://")):
+        outage, every = settings.jwks_outage_seconds, settings.jwks_refresh_seconds
+        return url_keys(settings.jwks, every=every, outage=outage), settings.issuer
+    return file_keys(Path(settings.jwks), outage=settings.jwks_outage_seconds), settings.issuer
+
+
+def compose(
+    settings: Settings, environment: Mapping[str, str], session: DemoSession | None = None
+) -> tuple[Application, Observations]:
+    """The application of a node that reads its sources' secrets from `environment`.
+
+    `session` is what the workbench offers while the demo issuer is on. Raises StartError.
+    """
+    issuer = DemoIssuer.open(settings) if settings.demo_issuer else None
+    keys, name = token_keys(settings, issuer)
+    if settings.key_bytes is None:
+        kept_key(settings)
+    node = Node(settings, environment)
+    observations = Observations()
+    observations.watch(
+        "tanglai_audit_waiting", "Audit records that wait", lambda: node.audit.waiting if node.audit else 0
+    )
+    demo = DemoRoutes(session, issuer) if session is not None and issuer is not None else None
+    entrance = Entrance(TokenVerifier(keys, issuer=name, audience=settings.audience), node.snapshot)
+    app = build_app(settings, node, entrance, observations=observations, demo=demo, lifespan=node.lifespan)
+    return app, observations
+
+
+def run_node(
+    settings: Settings,
+    environment: Mapping[str, str],
+    session: DemoSession | None = None,
+    *,
+    on_ready: Callable[[str], None] | None = None,
+) -> None:
+    """Serves a node until SIGINT or SIGTERM. Raises StartError."""
+    logs.configure(settings)
+    app, observations = compose(settings, environment, session)
+    serve(app, settings, observations, on_ready=on_ready)

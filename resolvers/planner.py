@@ -188,8 +188,8 @@ class Planning:
         if query.empty:
             return query
         self.count_call()
-        source = self.snapshot.sources[resource.binding.source]
-        refusal = KINDS[source.kind].refusal(query)
+        kind = KINDS.get(self.snapshot.sources[resource.binding.source].kind)
+        refusal = kind.refusal(query) if kind is not None else None  # an unknown kind is an unavailable source
         if refusal is not None:
             raise TanglaiError(
                 ErrorCode.CAPABILITY_MISSING,

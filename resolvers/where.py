@@ -147,9 +147,10 @@ class Filter:
     def _exists(self, resource: Resource, link: "Link", inner: Expression, at: At) -> Expression:
         """Whether a visible link leads to a row that passes `inner`; two-valued."""
         here, there = link_columns(resource, link.relation.items), link_columns(link.target, link.relation.target_items)
-        source = self.planning.snapshot.sources[resource.binding.source]
+        kind = KINDS.get(self.planning.snapshot.sources[resource.binding.source].kind)
+        nested = kind is not None and kind.capabilities.nested
         visible = conjunction(link.target_row, link.target_rows)
-        if link.target.binding.source == resource.binding.source and KINDS[source.kind].capabilities.nested:
+        if nested and link.target.binding.source == resource.binding.source:
             exists: Expression = Exists(
                 link.target.binding.namespace,
                 link.target.binding.table,

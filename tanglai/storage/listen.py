@@ -70,4 +70,4 @@ async def _attend(connection: Any, hear: Hear) -> None:
             await asyncio.wait_for(lost.wait(), _HEARTBEAT)
             return
         async with asyncio.timeout(_ANSWER):
-            await connection.execute("")
+            await connection.execute("SELECT 1")

@@ -111,6 +111,13 @@ class _Refusal(Exception):
         self.code = code
 
 
+class _WriteByGet(BadInput):
+    """GraphQL over HTTP: status 405 whatever the media type."""
+
+    def __init__(self) -> None:
+        super().__init__("only queries may be sent by GET")
+
+
 class Gateway:
     """Answers operations. Stateless but for caches; safe for concurrent use within one event loop."""
 
@@ -197,6 +204,8 @@ class Gateway:
         except Refused as refused:
             denied = messages.denial(refused.denial, refused.at, path=False)
             return await self._refuse(context, _Refusal((denied,), refused.denial.code))
+        except _WriteByGet as failure:
+            return GraphQLResponse(orjson.dumps({"errors": [messages.error(failure)]}), False, 405)
         except TanglaiError as failure:
             return await self._refuse(context, _Refusal((messages.error(failure),), failure.code))
 
@@ -209,7 +218,7 @@ class Gateway:
         document = context.document = context.served.documents.document(request.query)
         operation = context.operation = document.operation(request.operation_name)
         if request.read_only and operation.kind is not OperationType.QUERY:
-            raise TanglaiError(ErrorCode.BAD_INPUT, "only queries may be sent by GET")
+            raise _WriteByGet
         if operation.kind is OperationType.SUBSCRIPTION:
             raise BadInput("subscriptions need a connection that can carry them")
         schema = context.served.schema.graphql

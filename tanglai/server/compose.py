@@ -146,12 +146,15 @@ def mask_key_of(records: list[KeyRecord]) -> MaskKey:
 
 
 def limits_of(settings: Settings) -> Limits:
+    """What one request may ask for, as the settings have it."""
     return Limits(
         document_bytes=settings.max_document_bytes,
         tokens=settings.max_tokens,
         depth=settings.max_depth,
         fields=settings.max_fields,
+        roots=settings.max_roots,
         page=settings.max_page,
+        source_timeout=settings.source_seconds,
     )
 
 

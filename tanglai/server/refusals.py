@@ -1,43 +1,12 @@
 """In charge of answers that are not the gateway's: which HTTP status a code has and what its body says."""
 
-from collections.abc import Mapping, Sequence
-from types import MappingProxyType
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
 
+from resolvers.messages import STATUS
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
-
-_FORBIDDEN = frozenset(
-    {
-        ErrorCode.NOT_A_DEPARTMENT,
-        ErrorCode.OUT_OF_ZONE,
-        ErrorCode.SCOPE_EXCEEDED,
-        ErrorCode.GRANT_SUSPENDED,
-        ErrorCode.GRANT_NOT_YET_VALID,
-        ErrorCode.GRANT_EXPIRED,
-        ErrorCode.GRANT_ENDED,
-        ErrorCode.PURPOSE_REQUIRED,
-        ErrorCode.PURPOSE_MISMATCH,
-        ErrorCode.STATISTICS_ONLY,
-        ErrorCode.NOT_SHARED,
-        ErrorCode.GRANT_REQUIRED,
-        ErrorCode.MASKED_USE,
-    }
-)
-STATUS: Mapping[ErrorCode, int] = MappingProxyType(
-    {
-        ErrorCode.UNAUTHENTICATED: 401,
-        **dict.fromkeys(_FORBIDDEN, 403),
-        ErrorCode.QUOTA_EXCEEDED: 429,
-        ErrorCode.SOURCE_UNAVAILABLE: 502,
-        ErrorCode.SOURCE_TIMEOUT: 504,
-        ErrorCode.POLICY_UNAVAILABLE: 503,
-        ErrorCode.AUDIT_UNAVAILABLE: 503,
-        ErrorCode.INTERNAL: 500,
-    }
-)
-"""Codes that mean another status than 400 when the whole request is refused."""
 
 Headers = Sequence[tuple[bytes, bytes]]
 
@@ -60,7 +29,7 @@ def busy() -> Refusal:
 
 def status_of(error: TanglaiError) -> int:
     """HTTP status of an error that refuses the whole request."""
-    return error.status if isinstance(error, Refusal) else STATUS.get(error.code, 400)
+    return error.status if isinstance(error, Refusal) else STATUS[error.code]
 
 
 def headers_of(error: TanglaiError) -> Headers:

@@ -63,7 +63,7 @@ class Asker:
             load_versions=self.load_versions,
         )
 
-    async def run(self, text: str, **variables: Any) -> ExecutionResult:
+    async def run(self, text: str, /, **variables: Any) -> ExecutionResult:
         document = parse(text)
         errors = validate(self.schema.graphql, document)
         if errors:
@@ -71,13 +71,13 @@ class Asker:
         result = execute(self.schema.graphql, document, context_value=self.context(), variable_values=variables)
         return result if isinstance(result, ExecutionResult) else await result
 
-    async def ask(self, text: str, **variables: Any) -> Any:
+    async def ask(self, text: str, /, **variables: Any) -> Any:
         """The data of an answer without errors."""
         result = await self.run(text, **variables)
         assert result.errors is None, result.errors
         return result.data
 
-    async def refused(self, text: str, **variables: Any) -> list[BaseException]:
+    async def refused(self, text: str, /, **variables: Any) -> list[BaseException]:
         """The original errors of an answer that has some."""
         result = await self.run(text, **variables)
         assert result.errors

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
 from weakref import WeakKeyDictionary
@@ -45,6 +46,9 @@ _SESSION = {
     "tcp_keepalives_count": "6",
 }
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 3600)
+_EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
+_DAYS = _EPOCH.toordinal()
+_TICK = timedelta(microseconds=1)
 _RELEASE_SECONDS = 5.0
 _FACTS_SECONDS = 60.0
 _STRUCTURE_SECONDS = 60.0
@@ -214,7 +218,7 @@ class PostgreSQLConnector:
                         statement_cache_size=512,
                         max_cached_statement_lifetime=0,
                         max_cacheable_statement_size=0,
-                        init=_keep_alive,
+                        init=_set_up,
                     )
         return self._pool
 
@@ -234,7 +238,13 @@ class PostgreSQLConnector:
             log_failure(self._key, error)
 
 
-async def _keep_alive(connection: Any) -> None:
+async def _set_up(connection: Any) -> None:
+    # The driver's own codecs send the first and last moment of Python's calendar as infinity.
+    for name, encode, decode in (
+        ("date", lambda day: (day.toordinal() - _DAYS,), lambda days: date.fromordinal(days[0] + _DAYS)),
+        ("timestamptz", lambda moment: ((moment - _EPOCH) // _TICK,), lambda ticks: _EPOCH + ticks[0] * _TICK),
+    ):
+        await connection.set_type_codec(name, schema="pg_catalog", encoder=encode, decoder=decode, format="tuple")
     peer = connection._transport.get_extra_info("socket")
     if peer is not None and peer.family in (socket.AF_INET, socket.AF_INET6):
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)

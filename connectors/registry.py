@@ -3,8 +3,9 @@
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from connectors.files import FilesKind
 from connectors.postgresql import PostgreSQLKind
 from connectors.protocol import ConnectorKind
 
-KINDS: Mapping[str, ConnectorKind] = MappingProxyType({"postgresql": PostgreSQLKind()})
+KINDS: Mapping[str, ConnectorKind] = MappingProxyType({"files": FilesKind(), "postgresql": PostgreSQLKind()})
 """Kinds by the name that stands in `Source.kind`."""

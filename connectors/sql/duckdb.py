@@ -13,6 +13,9 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import Dialect
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
 from connectors.groups import trimmed
@@ -219,8 +222,22 @@ def _decimal_parameter(op: CompareOp, scale: int) -> Convert:
     return convert
 
 
+class _TryCast(ColumnElement[Any]):
+    inherit_cache = False
+
+    def __init__(self, value: Sql, kind: TypeEngine[Any]) -> None:
+        self.value = value
+        self.type = kind
+
+
+@compiles(_TryCast)
+def _write_try_cast(element: _TryCast, compiler: SQLCompiler, **kw: Any) -> str:
+    kind = compiler.dialect.type_compiler_instance.process(element.type)
+    return f"TRY_CAST({compiler.process(element.value, **kw)} AS {kind})"
+
+
 def _try_cast(value: Sql, kind: TypeEngine[Any]) -> Sql:
-    return sa.try_cast(value, kind)
+    return _TryCast(value, kind)
 
 
 def _matches(text: Sql, form: str) -> Sql:

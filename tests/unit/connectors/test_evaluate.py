@@ -162,7 +162,11 @@ def test_masked() -> None:
 
 
 def test_exists_joins_on_equal_keys_that_are_not_null() -> None:
-    inner = [{"owner": 1, "kind": "car"}, {"owner": 2, "kind": "bus"}, {"owner": None, "kind": "car"}]
+    inner: list[dict[str, Any]] = [
+        {"owner": 1, "kind": "car"},
+        {"owner": 2, "kind": "bus"},
+        {"owner": None, "kind": "car"},
+    ]
     test = Exists(
         None,
         "vehicle",

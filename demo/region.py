@@ -6,6 +6,7 @@ import json
 import os
 import random
 import secrets
+import shlex
 import shutil
 import socket
 import subprocess
@@ -21,10 +22,13 @@ from urllib.parse import quote
 
 from demo.data import load
 from demo.data.world import World
-from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tanglai.storage.embedded import DEFAULT_DATABASE, DataFolderInUse, EmbeddedPostgres, EmbeddedPostgresError
 
 CATALOGUE = Path(__file__).parent / "catalogue"
 """Folder of the region's catalogue: departments, divisions, purposes, categories, sources, resources, grants."""
+
+ENVIRONMENT_FILE = "env"
+"""File of the state folder with the environment for commands, one `NAME=value` a line, quoted for a shell."""
 
 _INTERFACE_SECONDS = 60.0
 # The data are generated: after a crash of the machine they are generated again (`make demo-reset`).
@@ -123,6 +127,7 @@ class DemoRegion:
                     self.prepare()
                     starting.result()
                 self._start_interface()
+                self._write_environment()
             except EmbeddedPostgresError as error:
                 self.stop()
                 raise DemoRegionError(f"cannot start the platform's database: {error}") from error
@@ -137,6 +142,7 @@ class DemoRegion:
             "TANGLAI_DATABASE_URL": self.platform_url,
             "TANGLAI_KEY": secret.platform_key,
             "TANGLAI_STATE_DIR": str(self.state_dir),
+            "TANGLAI_DEMO_ISSUER": "1",
             "DEMO_FILES_HEALTH": str(self.files_dir / "health"),
             "DEMO_FILES_MARKET_REGULATION": str(self.files_dir / "market-regulation"),
             "DEMO_VEHICLES_URL": self.interface_url,
@@ -148,6 +154,11 @@ class DemoRegion:
             url = f"postgresql://{database.reader}:{password}@{place}/{database.name}"
             environment[f"DEMO_{database.name.upper()}_URL"] = url
         return environment
+
+    def renew_platform(self) -> None:
+        """Forget the catalogue, the grants and the log: an empty platform database. The region runs."""
+        self.platform.drop_database(DEFAULT_DATABASE)
+        self.platform.create_database(DEFAULT_DATABASE)
 
     def supervise(self) -> list[str]:
         """Start again what died; the names of the parts that had to be (`platform`, `departments`, `interface`).
@@ -177,11 +188,29 @@ class DemoRegion:
             self.platform.stop()
 
     def reset(self) -> None:
-        """Stop and forget everything: data, secrets, the platform's database."""
+        """Stop and forget everything: data, secrets, the platform's database. Refused while another process runs it."""
         with self._mutex:
             self.stop()
+            for folder in (self.state_dir, self.state_dir / "tour"):
+                if (folder / "departments").exists():
+                    server = EmbeddedPostgres(folder / "departments", settings=_FAST)
+                    try:
+                        server.start()
+                    except DataFolderInUse as error:
+                        raise DemoRegionError(f"stop the demo first: {error}") from error
+                    except EmbeddedPostgresError:
+                        pass  # broken, which is why somebody resets it
+                    finally:
+                        server.stop()
             shutil.rmtree(self.state_dir, ignore_errors=True)
             self._secrets = None
+
+    def _write_environment(self) -> None:
+        # For `tanglai` commands beside the demo; they find the embedded database by its folder, running or not.
+        environment = self.environment()
+        del environment["TANGLAI_DATABASE_URL"]
+        lines = [f"{name}={shlex.quote(value)}\n" for name, value in environment.items()]
+        _write(self.state_dir / ENVIRONMENT_FILE, "".join(lines))
 
     def _load_secrets(self) -> _Secrets:
         if self._secrets is None:

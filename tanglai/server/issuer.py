@@ -1,7 +1,5 @@
 """In charge of the demo issuer: a key pair kept in the state folder and the tokens it signs, on this machine only."""
 
-import contextlib
-import os
 import secrets
 import time
 from collections.abc import Callable, Iterable
@@ -12,6 +10,7 @@ from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import ECKey
 
+from tanglai.server.kept import KeptSecretError, kept_secret
 from tanglai.server.settings import Settings
 
 ISSUER = "tanglai-demo"
@@ -76,31 +75,11 @@ class DemoIssuer:
 
 
 def _kept_key(path: Path) -> ECKey:
-    """The private key of `path`; made there, readable by the owner only, if there is none."""
+    """The private key of `path`, made there if there is none. Raises IssuerError."""
     try:
-        return _read_key(path)
-    except FileNotFoundError:
-        pass
-    path.parent.mkdir(parents=True, exist_ok=True)
-    draft = path.with_name(f"{path.name}.{secrets.token_hex(8)}")
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    try:
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(orjson.dumps(ECKey.generate_key("P-256").as_dict(private=True)))
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileExistsError):
-            os.link(draft, path)  # atomic, and the first of two processes wins
-    finally:
-        draft.unlink()
-    return _read_key(path)
-
-
-def _read_key(path: Path) -> ECKey:
-    with path.open("rb") as file:
-        if os.name == "posix" and os.fstat(file.fileno()).st_mode & 0o077:
-            raise IssuerError(f"`{path}` is open to others: make it readable by its owner only")
-        text = file.read()
+        text = kept_secret(path, lambda: orjson.dumps(ECKey.generate_key("P-256").as_dict(private=True)))
+    except KeptSecretError as error:
+        raise IssuerError(str(error)) from None
     try:
         key = ECKey.import_key(orjson.loads(text))
         key.get_op_key("sign")

@@ -79,8 +79,11 @@ def serve(
     except KeyboardInterrupt:
         pass
     except SystemExit:  # uvicorn's way to say that it did not start
+        failure = getattr(app, "failure", None)
+        if isinstance(failure, StartError):
+            raise failure from None
         if server.lifespan.should_exit:
-            raise StartError("the application did not start, see the log") from None
+            raise StartError("the application did not start, see the log") from failure
         raise StartError(f"cannot listen on `{settings.host}` port {settings.port}") from None
     finally:
         if stop_metrics is not None:

@@ -1,7 +1,6 @@
 """In charge of the settings: one typed, frozen object read from the `TANGLAI_` environment variables."""
 
 import base64
-import binascii
 import ipaddress
 from functools import cached_property
 from pathlib import Path
@@ -12,8 +11,8 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tanglai.catalogue.model import Zone
+from tanglai.storage.keys import KEY_BYTES
 
-KEY_BYTES = 32
 PREFIX = "TANGLAI_"
 
 
@@ -152,10 +151,12 @@ def load(**overrides: Any) -> Settings:
 
 
 def _decode_key(text: str) -> bytes:
+    """Base64, standard or URL-safe, padded or not."""
+    plain = text.strip().rstrip("=").replace("-", "+").replace("_", "/")
     try:
-        raw = base64.b64decode(text, validate=True)
-    except (binascii.Error, ValueError):
+        key = base64.b64decode(plain + "=" * (-len(plain) % 4), validate=True)
+    except ValueError:
         raise ValueError("a key is base64") from None
-    if len(raw) != KEY_BYTES:
-        raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(raw)}")
-    return raw
+    if len(key) != KEY_BYTES:
+        raise ValueError(f"a key has {KEY_BYTES} bytes, not {len(key)}")
+    return key

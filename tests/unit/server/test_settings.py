@@ -35,6 +35,12 @@ def test_the_environment_is_read(monkeypatch: pytest.MonkeyPatch) -> None:
     assert load(port=1).port == 1
 
 
+def test_a_key_may_be_written_for_urls() -> None:
+    key = bytes([251, 255] * 16)
+    assert Settings(key=base64.urlsafe_b64encode(key).decode().rstrip("=")).key_bytes == key
+    assert Settings(key=base64.b64encode(key).decode()).key_bytes == key
+
+
 @pytest.mark.parametrize(
     ("variables", "message"),
     [

@@ -6,14 +6,14 @@ from typing import Any
 
 import orjson
 
-_JSON = ("paths", "items", "grants", "rows", "codes")
+_JSON = ("items", "rows")
 _SEARCH = """
 SELECT id, request_id, at, department, client, person, purpose, operation_name, operation_hash, document_kind,
-       paths::text, items::text, grants::text, rows::text, outcome, codes::text, duration_us, node
+       paths, items::text, grants, rows::text, outcome, codes, duration_us, node
 FROM audit_record
 WHERE ($1::text IS NULL OR department = $1)
   AND ($2::text IS NULL OR items ? $2)
-  AND ($3::text IS NULL OR grants ? $3)
+  AND ($3::text IS NULL OR grants @> ARRAY[$3])
   AND ($4::text IS NULL OR request_id = $4)
   AND ($5::text IS NULL OR outcome = $5)
   AND ($6::timestamptz IS NULL OR at >= $6)

@@ -92,6 +92,7 @@ class Platform:
     folder: Path
     database: EmbeddedPostgres
     environment: dict[str, str] = field(default_factory=dict)
+    tokens: dict[tuple[str, ...], str] = field(default_factory=dict)
 
     def tanglai(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Runs the command line against this platform."""
@@ -102,7 +103,12 @@ class Platform:
         return result
 
     def token(self, department: str = REQUESTER, *more: str) -> str:
-        return self.tanglai("token", "--department", department, "--purpose", PURPOSE, *more).stdout.strip()
+        """A token, made once by the command line and kept."""
+        key = (department, *more)
+        if key not in self.tokens:
+            printed = self.tanglai("token", "--department", department, "--purpose", PURPOSE, *more).stdout
+            self.tokens[key] = printed.strip()
+        return self.tokens[key]
 
     def write(self, name: str, text: str) -> Path:
         path = self.folder / "catalogue" / f"{name}.yaml"

@@ -134,8 +134,8 @@ class _StatementBuilder:
             computed = self._aggregate(aggregate, rows.c[name] if aggregate.operand is not None else None)
             columns += [part.label(f"{name}{suffix}") for suffix, part in computed.items()]
             parts.append(len(computed))
-            if len(computed) == 1:
-                readings[name] = Reading.exact(next(iter(computed.values())), Native(""))
+            if aggregate.function is not AggregateFunction.SUM:  # sums are finished in Python, and ordered there
+                readings[name] = Reading.exact(computed[""], Native(""))
         select = sa.select(*columns or [sa.func.count()]).select_from(rows).group_by(*keys)
         ordered = all(column.name in readings for entry in shape.order for column in own_columns(entry.expression))
         if ordered:

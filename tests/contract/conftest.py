@@ -2,7 +2,6 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
-from pathlib import Path
 
 import pytest
 import pytest_asyncio
@@ -11,12 +10,21 @@ from tanglai.storage.embedded import EmbeddedPostgres
 from tests.contract import subjects
 from tests.contract.subjects import Subject
 
-KINDS = ("memory", "postgresql", "csv", "parquet")
+KINDS = ("memory", "postgresql", "csv", "parquet", "http")
+NESTING = ("memory", "postgresql")
+"""Kinds that look into several tables in one call."""
+
+
+@pytest_asyncio.fixture(scope="session", loop_scope="session")
+async def interface_url(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[str]:
+    """Where the suite's HTTP interface runs."""
+    async with subjects.interface(tmp_path_factory.mktemp("interface")) as url:
+        yield url
 
 
 @pytest_asyncio.fixture(scope="session", loop_scope="session")
 async def all_subjects(
-    postgres: EmbeddedPostgres, tmp_path_factory: pytest.TempPathFactory
+    postgres: EmbeddedPostgres, interface_url: str, tmp_path_factory: pytest.TempPathFactory
 ) -> AsyncIterator[dict[str, Subject]]:
     """Every source under test by kind."""
     postgres.create_database("contract")
@@ -26,6 +34,7 @@ async def all_subjects(
             await stack.enter_async_context(subjects.postgresql(postgres.url("contract"))),
             await stack.enter_async_context(subjects.csv_files(tmp_path_factory.mktemp("csv"))),
             await stack.enter_async_context(subjects.parquet_files(tmp_path_factory.mktemp("parquet"))),
+            await stack.enter_async_context(subjects.http(interface_url)),
         ]
         yield {subject.kind: subject for subject in opened}
     postgres.drop_database("contract")
@@ -35,8 +44,3 @@ async def all_subjects(
 def subject(request: pytest.FixtureRequest, all_subjects: dict[str, Subject]) -> Subject:
     """One source under test."""
     return all_subjects[request.param]
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    return tmp_path

@@ -1,8 +1,11 @@
 """One open source of each kind, all with the same rows, as the suite asks them."""
 
+import asyncio
 import csv
 import io
 import json
+import subprocess
+import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -18,6 +21,7 @@ import duckdb
 from connectors import local
 from connectors.evaluate import Record, Tables
 from connectors.files import FilesKind
+from connectors.http import HttpKind
 from connectors.postgresql import PostgreSQLKind
 from connectors.protocol import (
     Arguments,
@@ -190,6 +194,49 @@ async def parquet_files(folder: Path) -> AsyncIterator[Subject]:
     connector = FilesKind().open("parquet", {"folder": str(folder)}, {})
     try:
         yield Subject("parquet", connector, tables={name: f"{name}-*.parquet" for name in TABLES})
+    finally:
+        await connector.close()
+
+
+@asynccontextmanager
+async def interface(folder: Path) -> AsyncIterator[str]:
+    """The URL of `tests/contract/endpoint.py`, running as a process of its own."""
+    data = folder / "tables.json"
+    tables = {
+        name: [{column.name: _http_value(column, row[column.name]) for column in columns} for row in rows]
+        for name, (columns, rows) in TABLES.items()
+    }
+    data.write_text(json.dumps(tables))
+    program = Path(__file__).with_name("endpoint.py")
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, str(program), str(data), stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    try:
+        yield f"http://127.0.0.1:{int(await process.stdout.readline())}"
+    finally:
+        process.stdin.close()
+        await process.wait()
+
+
+def _http_value(column: Column, value: Any) -> Any:
+    if value is not None and column.timezone is not None:
+        return local_time(column, value).isoformat()
+    return to_json(column.type, value)
+
+
+@asynccontextmanager
+async def http(url: str) -> AsyncIterator[Subject]:
+    paging = {"kind": "page", "size": 5, "total": "total"}
+    filters = {"id": {"parameter": "ids", "op": "in", "most": 2}, "name": {"parameter": "name"}}
+    options = {
+        "people": {"path": "paged/people", "items": "data.items", "paging": paging, "filters": filters},
+        "cars": {"path": "cursor/cars", "items": "items", "paging": {"kind": "cursor", "next": "page.next"}},
+    }
+    connector = HttpKind().open("http", {"url": url, "token": "right"}, {})
+    try:
+        yield Subject("http", connector, options=options)
     finally:
         await connector.close()
 

@@ -42,7 +42,7 @@ async def agrees(subject: Subject, drawn: Drawn) -> None:
     assert len(set(keys)) == sum(1 for i, key in enumerate(keys) if i == 0 or keys[i - 1] != key), "keys are scattered"
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["postgresql", "csv", "parquet", "http"])
 async def test_lists(kind: str, all_subjects: dict[str, Subject]) -> None:
     subject = all_subjects[kind]
     loop = asyncio.get_running_loop()
@@ -55,7 +55,7 @@ async def test_lists(kind: str, all_subjects: dict[str, Subject]) -> None:
     await asyncio.to_thread(run)
 
 
-@pytest.mark.parametrize("kind", ["postgresql", "csv", "parquet"])
+@pytest.mark.parametrize("kind", ["postgresql", "csv", "parquet", "http"])
 async def test_groups(kind: str, all_subjects: dict[str, Subject]) -> None:
     subject = all_subjects[kind]
     loop = asyncio.get_running_loop()

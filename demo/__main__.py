@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -58,6 +59,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _serve(state: Path, port: int, log_level: str) -> int:
+    _require_free(port)
     with _running(state) as region:
         draft = read_catalogue()
         _publish_once(region, draft)
@@ -73,6 +75,17 @@ def _serve(state: Path, port: int, log_level: str) -> int:
         session = demo_session(draft.departments, draft.purposes)
         run_node(settings, region.environment(), session, on_ready=ready)
     return 0
+
+
+def _require_free(port: int) -> None:
+    """Raises DemoRegionError where the port is taken: better now than after the data were made."""
+    try:
+        socket.create_server(("127.0.0.1", port)).close()
+    except OverflowError:
+        raise DemoRegionError(f"`{port}` is no port") from None
+    except OSError as error:
+        reason = (error.strerror or "it cannot be had").lower()
+        raise DemoRegionError(f"port `{port}` of this machine: {reason}; choose another with PORT=") from error
 
 
 def _tour(state: Path) -> int:

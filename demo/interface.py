@@ -30,7 +30,7 @@ MAX_BATCH = 200
 MAX_SIZE = 200
 PARAMETERS = frozenset({"plate", "ownerIdNumber", "page", "size"})
 STRUCTURE = {
-    "recordId": "integer",
+    "recordId": "long",
     "plate": "string",
     "vin": "string",
     "ownerIdNumber": "string",

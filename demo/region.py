@@ -112,6 +112,8 @@ class DemoRegion:
                 mark.unlink(missing_ok=True)
                 load.load_all(World(), self.departments.url(), secret.readers, self.files_dir)
                 _write(mark, wanted)
+            except DataFolderInUse as error:
+                raise DemoRegionError(f"the demo region of `{self.state_dir}` is running already") from error
             except (OSError, EmbeddedPostgresError) as error:
                 raise DemoRegionError(f"cannot prepare the demo region: {error}") from error
             return True
@@ -197,7 +199,7 @@ class DemoRegion:
                     try:
                         server.start()
                     except DataFolderInUse as error:
-                        raise DemoRegionError(f"stop the demo first: {error}") from error
+                        raise DemoRegionError(f"the demo region of `{folder}` is running: stop it first") from error
                     except EmbeddedPostgresError:
                         pass  # broken, which is why somebody resets it
                     finally:

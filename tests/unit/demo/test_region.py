@@ -154,9 +154,9 @@ def test_secrets_are_the_owners_to_read(region: DemoRegion) -> None:
 
 def test_a_region_in_use_is_neither_started_twice_nor_forgotten(region: DemoRegion) -> None:
     other = DemoRegion(region.state_dir)
-    with pytest.raises(DemoRegionError, match="in use"):
+    with pytest.raises(DemoRegionError, match="running already"):
         other.start()
-    with pytest.raises(DemoRegionError, match="stop the demo first"):
+    with pytest.raises(DemoRegionError, match="stop it first"):
         other.reset()
     assert ask(region, "/structure")[0] == 200
 

@@ -84,7 +84,7 @@ def _require_free(port: int) -> None:
     except OverflowError:
         raise DemoRegionError(f"`{port}` is no port") from None
     except OSError as error:
-        reason = (error.strerror or "it cannot be had").lower()
+        reason = os.strerror(error.errno or 0).lower()
         raise DemoRegionError(f"port `{port}` of this machine: {reason}; choose another with PORT=") from error
 
 

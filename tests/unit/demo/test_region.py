@@ -17,9 +17,12 @@ import asyncpg
 import duckdb
 import pytest
 
+from connectors.pool import SourcePool
 from demo.data import load
 from demo.data.world import World
-from demo.region import DemoRegion, DemoRegionError
+from demo.region import CATALOGUE, DemoRegion, DemoRegionError
+from tanglai.catalogue.checks import Severity, check, load_draft
+from tanglai.catalogue.model import Zone
 
 
 @pytest.fixture(scope="module")
@@ -119,6 +122,21 @@ def test_the_interface_refuses_what_it_does_not_understand(region: DemoRegion, q
 def test_the_interface_wants_its_key(region: DemoRegion) -> None:
     assert ask(region, "/vehicles", "wrong")[0] == 401
     assert ask(region, "/structure", "wrong")[0] == 401
+
+
+async def test_the_catalogue_binds_what_the_sources_have(region: DemoRegion) -> None:
+    """Art. 7: every catalogued column exists in its source, with a type that its item can have."""
+    draft, _ = load_draft([CATALOGUE], None)
+    pool = SourcePool(region.environment())
+    try:
+        sources = [source for source in draft.sources if source.zone is Zone.EXTRANET]
+        structures = {source.key: await pool.connector(source).introspect() for source in sources}
+    finally:
+        await pool.close()
+    told = [violation for violation in check(draft, None, structures) if violation.path != "source"]
+    # Files and interfaces cannot say that a column is unique, and a CSV has texts only.
+    assert {Path(violation.file).name for violation in told} <= {"vaccinations.yaml", "licences.yaml", "vehicles.yaml"}
+    assert {violation.severity for violation in told} == {Severity.NOTICE}
 
 
 def test_data_are_kept_and_made_anew_when_their_generators_change(region: DemoRegion) -> None:

@@ -16,6 +16,7 @@ from schema.data import DataTypes, build_data
 from schema.directives import KEY, RESOURCE, SHARE
 from schema.federation import federation_part
 from schema.fields import EXTENSION, RootField
+from schema.fixed import search
 from schema.fixed.query import fixed_part
 from schema.generated import Shared, data_field
 from schema.sdl import federation_sdl, print_sdl
@@ -92,6 +93,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     _graft(graphql, query, [*data.types, *federation.types])
     graphql._strawberry_schema = fixed.strawberry  # type: ignore[attr-defined]  # where Strawberry's Info looks for it
     schema = UnifiedSchema(snapshot, rules, graphql, data)
+    search.prepare(snapshot)
     return schema
 
 

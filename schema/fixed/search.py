@@ -51,7 +51,8 @@ def _entry(resource: Resource) -> _Entry:
 _INDICES: WeakKeyDictionary[Snapshot, tuple[_Entry, ...]] = WeakKeyDictionary()
 
 
-def _index(snapshot: Snapshot) -> tuple[_Entry, ...]:
+def prepare(snapshot: Snapshot) -> tuple[_Entry, ...]:
+    """The folded texts of `snapshot`, made once; at thousands of resources better not inside a request."""
     found = _INDICES.get(snapshot)
     if found is None:
         found = _INDICES[snapshot] = tuple(_entry(resource) for _, resource in sorted(snapshot.resources.items()))
@@ -90,7 +91,7 @@ def search(snapshot: Snapshot, text: str) -> list[Hit]:
     words = search_words(text)
     whole = " ".join(words)
     hits: list[Hit] = []
-    for entry in _index(snapshot):
+    for entry in prepare(snapshot):
         steps: list[int] = []
         for word in words:
             step = next((step for step, haystack in enumerate(entry.texts) if word in haystack), None)

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from graphql import ExecutionResult, execute, parse, validate
+from graphql import ExecutionResult, parse, validate
 
 from authz.decide import Asking, MaskKey
 from authz.explain import AccessReport, explain
 from authz.principal import Principal, TokenScope
 from authz.words import Language
 from schema.context import LoadVersions, RequestContext
+from schema.execution import MAX_FIELDS, execute_fixed
 from schema.unified import UnifiedSchema, build
 from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.rules import rule_set
@@ -32,6 +33,7 @@ class Asker:
     roles: frozenset[str] = frozenset({"data.read"})
     scopes: frozenset[TokenScope] | None = None
     load_versions: LoadVersions | None = None
+    max_fields: int = MAX_FIELDS
     explained: int = 0
 
     def __post_init__(self) -> None:
@@ -68,8 +70,7 @@ class Asker:
         errors = validate(self.schema.graphql, document)
         if errors:
             return ExecutionResult(None, errors)
-        result = execute(self.schema.graphql, document, context_value=self.context(), variable_values=variables)
-        return result if isinstance(result, ExecutionResult) else await result
+        return await execute_fixed(self.schema.graphql, document, self.context(), variables, max_fields=self.max_fields)
 
     async def ask(self, text: str, /, **variables: Any) -> Any:
         """The data of an answer without errors."""

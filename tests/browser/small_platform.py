@@ -1,4 +1,4 @@
-"""In charge of a small platform for the browser tests: the workbench under its policy, tokens, and `/graphql`."""
+"""In charge of a small platform for the browser tests: the workbench as the server serves it, tokens, `/graphql`."""
 
 import asyncio
 import json
@@ -8,28 +8,17 @@ import threading
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 from typing import Any
 
 import uvicorn
 from graphql import GraphQLSchema, graphql
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from tanglai.server.pages import Pages
 from tests.browser.region import DEPARTMENTS, EXAMPLES, PURPOSES, Answer, resolve
-
-ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "tanglai" / "server" / "workbench"
-
-
-def content_security_policy() -> str:
-    """The policy that workbench/README.md tells the server to send."""
-    text = (ROOT / "workbench" / "README.md").read_text()
-    found = re.search(r"```http\nContent-Security-Policy: (.+?)\n```", text, re.DOTALL)
-    assert found, "workbench/README.md has no policy"
-    return " ".join(found[1].split())
 
 
 @dataclass
@@ -62,17 +51,14 @@ class Platform:
     tokens: dict[str, str] = field(default_factory=dict)
     requests: list[Seen] = field(default_factory=list)
     issued: list[dict[str, str]] = field(default_factory=list)
-    paths: list[str] = field(default_factory=list)
     refuse_next: int = 0
 
     def __post_init__(self) -> None:
-        self._policy = content_security_policy()
         self._socket = socket.socket()
         self._socket.bind(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}/"
         routes = [
-            Route("/", self._page),
-            Route("/assets/{name}", self._asset),
+            *Pages().routes(),
             Route("/demo/session", self._session),
             Route("/demo/token", self._token, methods=["POST"]),
             Route("/graphql", self._graphql, methods=["POST"]),
@@ -94,15 +80,6 @@ class Platform:
     def operations(self) -> list[str]:
         """Names of the operations received so far."""
         return [seen.operation for seen in self.requests]
-
-    async def _page(self, request: Request) -> Response:
-        self.paths.append(request.url.path)
-        return FileResponse(PAGE / "index.html", headers={"Content-Security-Policy": self._policy})
-
-    async def _asset(self, request: Request) -> Response:
-        self.paths.append(request.url.path)
-        path = PAGE / "assets" / request.path_params["name"]
-        return FileResponse(path) if path.is_file() else Response(status_code=404)
 
     async def _session(self, request: Request) -> Response:
         if not self.demo:

@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Browser, expect
 
 from tests.browser.region import small_schema
-from tests.browser.small_platform import PAGE, Platform
+from tests.browser.small_platform import Platform
 from tests.browser.visit import DENIALS, DOCS, RESULT, until, visit
 
 expect.set_options(timeout=15_000)
@@ -272,16 +272,3 @@ async def test_a_page_error_of_the_server_is_told(browser: Browser) -> None:
             await opened.page.route("**/graphql", lambda route: route.fulfill(status=502, body="<html>"))
             await opened.page.locator("button.graphiql-execute-button").click()
             await expect(opened.page.locator(RESULT)).to_contain_text("HTTP 502")
-
-
-def test_every_asset_has_a_hashed_name_and_nothing_is_inline() -> None:
-    page = (PAGE / "index.html").read_text()
-    assert "<script>" not in page
-    assert "<style" not in page
-    assert "style=" not in page
-    names = [path.name for path in (PAGE / "assets").iterdir()]
-    assert names
-    for name in names:
-        stem, _, kind = name.rpartition(".")
-        assert kind in {"js", "css", "svg", "ttf"}, name
-        assert len(stem.rpartition("-")[2]) >= 8 or "-" in stem[-9:], name

@@ -234,6 +234,7 @@ function scheduleRenewal(who: Who, at: number): void {
   renewal = window.setTimeout(() => {
     const current = identity.get();
     if (current.mode === 'demo' && sameWho(current.who, who)) {
+      tokens.delete(keyOf(who));
       void demoToken(who).catch(() => undefined);
     }
   }, wait);

@@ -15,7 +15,7 @@ from pathlib import Path
 from demo.data.world import World
 from demo.publication import application_for_diagnosis, catalogue_version, publish, put_past_the_check, read_catalogue
 from demo.region import DemoRegion, DemoRegionError
-from demo.session import demo_session
+from demo.session import DEFAULT_PURPOSE, demo_session
 from demo.tour.items import item_lines
 from demo.tour.rows import APPLIED_FOR_DIAGNOSIS, row_lines
 from demo.tour.running import Tour
@@ -65,11 +65,13 @@ def _serve(state: Path, port: int, log_level: str) -> int:
         _publish_once(region, draft)
         settings = _settings(region, port=port, log_level=log_level, log_format="console")
 
+        program, purpose = os.path.relpath(Path(sys.executable).parent / "tanglai"), f"--purpose {DEFAULT_PURPOSE}"
+
         def ready(url: str) -> None:
             print(f"ready {url}")
             print(f"  workbench    {url}/")
             print(f"  GraphQL      {url}/graphql   schema: {url}/schema.graphql")
-            print(f"  tokens       set -a; . {state}/env; set +a; tanglai token --department taxation")
+            print(f"  tokens       set -a; . {state}/env; set +a; {program} token --department taxation {purpose}")
             print("  all data are synthetic; Ctrl-C stops everything", flush=True)
 
         session = demo_session(draft.departments, draft.purposes)

@@ -163,7 +163,7 @@ class StatusRoutes:
 
     async def _schema(self, request: Request) -> Response:
         await self._entrance.admit(bearer(request.headers.getlist("authorization")))
-        return PlainTextResponse(self._gateway.sdl(), headers=_PLAIN)
+        return PlainTextResponse(await self._gateway.sdl(), headers=_PLAIN)
 
     async def _health(self, _: Request) -> Response:
         return PlainTextResponse("ok\n", headers=_PLAIN)

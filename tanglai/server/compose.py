@@ -60,8 +60,8 @@ class Node:
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         return await self._started().execute(request)
 
-    def sdl(self) -> str:
-        return self._started().sdl()
+    async def sdl(self) -> str:
+        return await self._started().sdl()
 
     async def ready(self) -> Mapping[str, str]:
         return await self._started().ready()

@@ -7,6 +7,9 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, star
 
 from authz.principal import Principal
 
+QUIET_ENTRY = "rest"
+"""Files and health checks: counted, and in the log at level debug only."""
+
 _SECONDS = (0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30)
 
 
@@ -23,7 +26,7 @@ class Observations:
         self._refusals = Counter(
             "tanglai_refusals", "Requests refused before the gateway", ("code",), registry=self.registry
         )
-        self._children: dict[tuple[str, int], Counter] = {}
+        self._children: dict[tuple[str, int], tuple[Counter, Histogram, Counter]] = {}
         self._log = structlog.get_logger().bind()
 
     def answered(
@@ -39,15 +42,14 @@ class Observations:
         code: str | None = None,
     ) -> None:
         """One request is over; `entry` names the route, `size` is bytes of the body, `code` why it was refused."""
-        requests = self._children.get((entry, status))
-        if requests is None:
-            requests = self._children[entry, status] = self._requests.labels(entry, str(status))
+        requests, duration, sent = self._of(entry, status)
         requests.inc()
-        self._seconds.labels(entry).observe(seconds)
-        self._bytes.labels(entry).inc(size)
+        duration.observe(seconds)
+        sent.inc(size)
         if code is not None:
             self._refusals.labels(code).inc()
-        self._log.info(
+        tell = self._log.debug if entry == QUIET_ENTRY else self._log.info
+        tell(
             "request",
             entry=entry,
             method=method,
@@ -59,6 +61,17 @@ class Observations:
             client=principal.client if principal is not None else None,
             code=code,
         )
+
+    def _of(self, entry: str, status: int) -> tuple[Counter, Histogram, Counter]:
+        known = self._children.get((entry, status))
+        if known is None:
+            known = (
+                self._requests.labels(entry, str(status)),
+                self._seconds.labels(entry),
+                self._bytes.labels(entry),
+            )
+            self._children[entry, status] = known
+        return known
 
     def failed(self, entry: str, request_id: str, error: BaseException) -> None:
         """Something unforeseen; the client sees the request id only."""

@@ -82,7 +82,7 @@ class TinyGateway:
             raise
         return _response(result)
 
-    def sdl(self) -> str:
+    async def sdl(self) -> str:
         return print_schema(self.schema)
 
     async def ready(self) -> Mapping[str, str]:

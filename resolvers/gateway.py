@@ -16,7 +16,6 @@ from graphql import (
     GraphQLObjectType,
     OperationType,
     SelectionSetNode,
-    execute,
 )
 
 from authz.decide import Asking, MaskKey, choose_purpose
@@ -39,6 +38,7 @@ from resolvers.values import SlottedVariables, Slotter
 from resolvers.where import Refused
 from schema import unified
 from schema.context import LoadVersions, RequestContext
+from schema.execution import execute_fixed
 from schema.fields import RootField
 from schema.unified import UnifiedSchema
 from tanglai.audit.log import AuditLog, AuditUnavailable
@@ -338,16 +338,12 @@ class Gateway:
         nodes = tuple(node for selected in fixed for node in selected.nodes)
         rest = replace_selections(operation, nodes)
         request = context.request
-        result = execute(
+        return await execute_fixed(
             context.served.schema.graphql,
             DocumentNode(definitions=(rest, *document.fragments.values())),
-            context_value=self._request_context(context, grants),
-            variable_values=dict(request.variables),
-            hide_suggestions=True,
+            self._request_context(context, grants),
+            request.variables,
         )
-        if isinstance(result, ExecutionResult):
-            return result
-        return await result
 
     def _request_context(self, context: _Context, grants: tuple[Grant, ...]) -> RequestContext:
         snapshot, request = context.moment.snapshot, context.request
@@ -452,11 +448,10 @@ class Gateway:
 
     # --- for the server --------------------------------------------------------------------------------------------
 
-    def sdl(self) -> str:
-        """The SDL of the schema that is served. Raises POLICY_UNAVAILABLE before the first snapshot."""
-        if self._served is None:
-            raise TanglaiError(ErrorCode.POLICY_UNAVAILABLE, "the catalogue is not loaded yet")
-        return self._served.schema.sdl
+    async def sdl(self) -> str:
+        """The SDL of the schema that is served, printed once per snapshot and off the event loop."""
+        schema = await self.schema()
+        return await asyncio.to_thread(lambda: schema.sdl)
 
     async def ready(self) -> Mapping[str, str]:
         """State of what the gateway needs, for /readyz: `up`, or `down`."""

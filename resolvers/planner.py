@@ -217,7 +217,7 @@ class Planning:
                 assert definition is not None
                 groups.append((group.key, self._group(_object(definition), group, at.child(group.key))))
             elif isinstance(what, GroupId):
-                groups.append((group.key, _text(what.group or RootField.DATA)))
+                groups.append((group.key, _text(what.id)))
         return ObjectShape(tuple(groups))
 
     def _group(self, kind: GraphQLObjectType, group: Selected, at: At) -> Answer:
@@ -230,7 +230,7 @@ class Planning:
             if definition is None:
                 answer = _text(kind.name)
             elif isinstance(what, GroupId):
-                answer = _text(what.group)
+                answer = _text(what.id)
             elif isinstance(what, ListField):
                 answer = self._root(what.resource, here) or self.rows(
                     what.resource, definition, selected, self.arguments(definition, selected), here
@@ -348,7 +348,8 @@ class Planning:
         keysets = Filter(self, [], str(at))
         where = self._where(resource, definition, given, keysets, at)
         outputs = Outputs()
-        page = self._page(resource, definition, given, outputs, at)
+        named = self._order(resource, given.get("orderBy"), at)
+        page = self._page(resource, given, named, at)
         wants = _Wants()
         shape = self._connection(resource, kind, selected.selection_sets, outputs, at, wants)
         if not wants.cursors:
@@ -373,7 +374,7 @@ class Planning:
             outputs=tuple(outputs.columns),
             visible=visible,
             where=where,
-            order=order or self._clear_order(resource),
+            order=order or self._clear_order(resource, named),
             limit=Slot(limit_path(page.size), ScalarType.INTEGER),
             links=links,
             per_key=bool(links),
@@ -418,9 +419,8 @@ class Planning:
     def _page(
         self,
         resource: Resource,
-        definition: GraphQLField,
         given: Mapping[str, Any],
-        outputs: Outputs,
+        named: list[KeysetColumn],
         at: At,
     ) -> Page:
         first, last = given.get("first"), given.get("last")
@@ -433,12 +433,11 @@ class Planning:
             assert isinstance(size, Slot)
         else:
             check_page(size, self.limits)
-        columns = self._order(resource, given.get("orderBy"), at)
         tie = self._tie(resource)
+        columns: list[KeysetColumn] = []
         if tie:
-            columns += [c for c in tie if c.expression not in [known.expression for known in columns]]
+            columns = named + [c for c in tie if c.expression not in [known.expression for known in named]]
         else:
-            columns = []
             if after is not None or before is not None or last is not None:
                 raise TanglaiError(
                     ErrorCode.CAPABILITY_MISSING,
@@ -464,26 +463,32 @@ class Planning:
         return columns
 
     def _tie(self, resource: Resource) -> list[KeysetColumn]:
-        """The row handle, else a key that is clear wherever a row is visible, else nothing."""
+        """The row handle, else a key without nulls that is clear wherever a row is visible, else nothing."""
         handle = resource.binding.handle
         if handle is not None:
             return [KeysetColumn(handle, None, handle.type, False, False)]
         relation = self.relation_of(resource)
         for key in resource.keys:
             rules = [relation.items[name] for name in key.items]
-            if all(rule.clear != FALSE and rule.clear in (TRUE, relation.row) for rule in rules):
-                return [
-                    KeysetColumn(rule.item.column, None, rule.item.type, False, rule.item.nullable) for rule in rules
-                ]
+            if all(
+                rule.clear != FALSE and not relation.partial(rule.item.name) and not rule.item.nullable
+                for rule in rules
+            ):
+                return [KeysetColumn(rule.item.column, None, rule.item.type, False, False) for rule in rules]
         return []
 
-    def _clear_order(self, resource: Resource) -> tuple[Order, ...]:
-        """The order of a resource without anything to page by: all clear cells."""
+    def _clear_order(self, resource: Resource, named: list[KeysetColumn]) -> tuple[Order, ...]:
+        """The order of a resource without anything to page by: the named cells, then all clear ones."""
         relation = self.relation_of(resource)
-        return tuple(
-            Order(bind(rule.compare, resource))
+        cells = [
+            bind(rule.compare, resource)
             for rule in relation.items.values()
             if rule.clear != FALSE and rule.item.type.comparable
+        ]
+        known = [column.expression for column in named]
+        return (
+            *(Order(column.expression, column.descending) for column in named),
+            *(Order(cell) for cell in cells if cell not in known),
         )
 
     # --- shapes ----------------------------------------------------------------------------------------------------
@@ -647,6 +652,11 @@ class Planning:
 class _Wants:
     cursors: bool = False
     total: bool = False
+
+
+def _everywhere(relation: VisibleRelation, item: Item) -> bool:
+    """Whether `item` is clear wherever a row is visible, as far as the rules tell."""
+    return relation.items[item.name].clear != FALSE and not relation.partial(item.name)
 
 
 def check_page(size: Any, limits: Limits) -> None:

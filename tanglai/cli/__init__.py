@@ -2,7 +2,7 @@
 
 import typer
 
-from tanglai.cli import audit, catalogue, grants, operate, schema, sources
+from tanglai.cli import audit, beside, catalogue, grants, operate, schema, sources
 
 app = typer.Typer(
     name="tanglai",
@@ -10,6 +10,13 @@ app = typer.Typer(
     no_args_is_help=True,
     pretty_exceptions_enable=False,
 )
+
+
+@app.callback()
+def _beside_a_demo() -> None:
+    beside.join()
+
+
 operate.register(app)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(sources.app, name="source")

@@ -1,0 +1,86 @@
+"""In charge of golden cases: reading them, planning them, writing them."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from resolvers.document import Documents, coerce_variables
+from resolvers.entities import plan_entities
+from resolvers.limits import Limits
+from resolvers.plan import At, Plan
+from resolvers.planner import Planning
+from resolvers.selection import Collector
+from resolvers.values import Slotter
+from schema import unified
+from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
+from tanglai.catalogue.model import Grant
+from tanglai.catalogue.scalars import ScalarType
+from tests.catalogues import population
+from tests.gateways import NOW, PURPOSE, World, make_grant, requester
+from tests.unit.resolvers.conftest import RESIDENT, follow_all, rows
+
+FOLDER = Path(__file__).parent / "plans"
+_ODD = Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Value("1", ScalarType.TEXT))
+GRANTS: dict[str, list[Grant]] = {
+    "none": [],
+    "relations": follow_all(),
+    "height of men": [make_grant(RESIDENT, "height", scope=_ODD)],
+    "phone masked": [make_grant(RESIDENT, "phone", masks={"phone": "middle"})],
+}
+_ASSERTION = re.compile(r"^## (calls|plan has|plan lacks) (.+)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Case:
+    path: Path
+    grants: list[Grant]
+    query: str
+    assertions: list[tuple[str, str]]
+    plan: str
+
+
+def read(path: Path) -> Case:
+    text = path.read_text(encoding="utf-8")
+    head, _, plan = text.partition("\n---\n")
+    named = re.search(r"^# grants: (.+)$", head, re.MULTILINE)
+    assert named is not None, f"{path.name} names no grants"
+    return Case(path, GRANTS[named[1]], head, _ASSERTION.findall(head), plan.strip())
+
+
+CASES = [read(path) for path in sorted(FOLDER.glob("*.graphql"))]
+
+
+def plan_of(case: Case) -> Plan:
+    """The plan of a case, without running it. Variables of a case have no values: cases hold literals."""
+    from authz.decide import Asking, MaskKey, decide
+    from tanglai.catalogue.rules import rule_set
+
+    snapshot = population()
+    schema = unified.build(snapshot).graphql
+    limits = Limits()
+    document = Documents(schema, limits).document(case.query)
+    operation = document.operation(None)
+    slotted = Slotter(lambda _: "catalogue", limits.list_values).slot(
+        operation.types, coerce_variables(schema, operation, {})
+    )
+    asking = Asking(
+        snapshot, rule_set(snapshot.rule_set), requester(), PURPOSE, tuple(case.grants), NOW, MaskKey("m", b"m")
+    )
+    collector = Collector(schema, document.fragments, slotted.values)
+    planning = Planning(
+        snapshot, schema, limits, slotted.values, collector, lambda r: decide(asking, r), lambda _: "catalogue"
+    )
+    root = schema.query_type
+    assert root is not None
+    answers = []
+    for selected in collector.fields(root, [operation.node.selection_set]):
+        answer = plan_entities if selected.name == "_entities" else Planning.data
+        answers.append((selected.key, answer(planning, root, selected, At((selected.key,)))))
+    return planning.plan(answers)
+
+
+async def planned(case: Case) -> tuple[str, int]:
+    """The plan in words, and how many source calls the operation makes."""
+    world = World(population(), rows(), case.grants)
+    await world.ask(case.query)
+    return plan_of(case).explain(), len(world.sources.calls)

@@ -34,10 +34,10 @@ class Gate:
 
     def shut(self) -> None:
         self._open.clear()
-        self.held.clear()
 
     def open(self) -> None:
         self._open.set()
+        self.held.clear()
 
     async def passed(self) -> None:
         if not self._open.is_set():

@@ -6,12 +6,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from tanglai.catalogue.divisions import division_prefixes
-
 from authz.denial import Denial, Remedy, RemedyAction
 from authz.grants import PRECEDENCE, admits, next_change, obstacle
 from authz.principal import OWN_DATA_ROLE, Principal
 from authz.visible import ItemRule, RelationRule, VisibleRelation
+from tanglai.catalogue.divisions import division_prefixes
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import (
     FALSE,
@@ -136,7 +135,7 @@ class _Decision:
         if item.share_class is ShareClass.UNCONDITIONAL and self.asking.rules.unconditional_is_direct:
             return ItemRule(item, TRUE, (), (), "ALLOWED_UNCONDITIONAL", None)
         covering = [g for g in self.grants if item.name in g.items and admits(g, item.share_class)]
-        usable = self._usable(covering)
+        usable = [g for g in self._usable(covering) if item.name not in g.masks or item.mask(g.masks[item.name])]
         clear = disjunction(*(self._scope(g) for g in usable if item.name not in g.masks))
         masked = self._masked(item, [g for g in usable if item.name in g.masks]) if clear != TRUE else ()
         if clear == FALSE and not masked:
@@ -182,7 +181,9 @@ class _Decision:
         return RelationRule(relation, rows, tuple(g.id for g in usable), None)
 
     def _usable(self, grants: Iterable[Grant]) -> list[Grant]:
-        return [g for g in grants if obstacle(g, self.asking.purpose, self.asking.now) is None]
+        """Those of `grants` that open some row now."""
+        now, purpose = self.asking.now, self.asking.purpose
+        return [g for g in grants if obstacle(g, purpose, now) is None and self._scope(g) != FALSE]
 
     def _scope(self, grant: Grant) -> Expression:
         """The rows of `grant`, two-valued: TRUE or not."""

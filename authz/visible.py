@@ -11,7 +11,7 @@ from enum import StrEnum
 
 from authz.denial import Denial
 from tanglai.catalogue.errors import ErrorCode
-from tanglai.catalogue.expressions import FALSE, TRUE, Case, Expression, ItemRef, Masked, Null
+from tanglai.catalogue.expressions import FALSE, TRUE, Case, Expression, ItemRef, Masked, Null, Or
 from tanglai.catalogue.model import Item, NamedMask, Relation, Resource
 
 
@@ -63,6 +63,11 @@ class ItemRule:
     def compare(self) -> Expression:
         """The compare cell: the raw value where a clear rule holds, else null."""
         return _guarded(self.item, [(self.clear, self.raw)] if self.clear != FALSE else [])
+
+
+def _alternatives(condition: Expression) -> set[Expression]:
+    """The conditions of which one must hold, whatever their order."""
+    return set(condition.parts) if isinstance(condition, Or) else {condition}
 
 
 def _guarded(item: Item, branches: list[tuple[Expression, Expression]]) -> Expression:
@@ -130,5 +135,5 @@ class VisibleRelation:
 
     def partial(self, item: str) -> bool:
         """Whether `item` is clear on some of the visible rows only, as far as the rules tell."""
-        rule = self.items[item]
-        return rule.clear not in (TRUE, self.row)
+        clear = self.items[item].clear
+        return clear != TRUE and not (_alternatives(self.row) <= _alternatives(clear))

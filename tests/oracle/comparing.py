@@ -1,0 +1,209 @@
+"""In charge of asking the gateway and the oracle the same, and of holding their answers together."""
+
+import hashlib
+import hmac
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from tests.gateways import Answer, World
+from tests.oracle.foresight import Expected
+from tests.oracle.graphql_text import write
+from tests.oracle.language import ABSENT, ById, Field, Listing, Operation, Pick, Place, change, fields
+from tests.oracle.oracle import CursorMark, Oracle, RowMark
+from tests.oracle.sight import Situation, choose_purpose
+from tests.oracle.worlds import Asker, Drawn
+
+
+@dataclass
+class Tally:
+    """What a run has tried, so that nobody takes silence for proof."""
+
+    examples: int = 0
+    operations: int = 0
+    answered: int = 0
+    refused: int = 0
+    denials: int = 0
+    rows: int = 0
+    cursors: int = 0
+
+
+TALLY = Tally()
+
+
+def situation(drawn: Drawn, asker: Asker) -> Situation:
+    """What the oracle has to know of who asks; the purpose is to be chosen already."""
+    department = asker.principal.department.code
+    purpose, _ = choose_purpose(asker.principal, drawn.snapshot, asker.header, asker.extension)
+    key = hmac.new(b"mask secret", b"mask\0" + department.encode(), hashlib.sha256).digest()
+    return Situation(drawn.snapshot, drawn.rows, drawn.grants, asker.principal, purpose, asker.now, key)
+
+
+@dataclass
+class Duel:
+    """One asker before one gateway, with the oracle for the same situation."""
+
+    drawn: Drawn
+    asker: Asker
+    world: World
+    oracle: Oracle = field(init=False)
+    ids: dict[RowMark, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.oracle = Oracle(situation(self.drawn, self.asker))
+
+    async def ask(self, operation: Operation) -> Answer:
+        text, variables = write(operation, self.drawn.snapshot)
+        extensions: dict[str, Any] = {"onDenied": "REFUSE"} if operation.refuse else {}
+        if self.asker.extension is not None:
+            extensions["purpose"] = self.asker.extension
+        self.world.replica.now = self.asker.now
+        return await self.world.ask(
+            text, variables, who=self.asker.principal, purpose=self.asker.header, extensions=extensions
+        )
+
+    async def compare(self, operation: Operation) -> Answer:
+        """Asks both; raises AssertionError where they do not agree. Cursors are asked for first where needed."""
+        operation = await self.complete(operation)
+        answer = await self.ask(operation)
+        TALLY.operations += 1
+        expected = self.expected(operation)
+        try:
+            self.agree(expected, answer)
+        except AssertionError as error:
+            text, variables = write(operation, self.drawn.snapshot)
+            raise AssertionError(f"{error}\n{text}\n{variables}\nexpected {expected}\ngot {answer.body}") from error
+        return answer
+
+    def expected(self, operation: Operation) -> Expected:
+        _, refusal = choose_purpose(self.asker.principal, self.drawn.snapshot, self.asker.header, self.asker.extension)
+        if refusal is not None:
+            return Expected(refusals={(refusal, None)})
+        return self.oracle.answer(operation)
+
+    def agree(self, expected: Expected, answer: Answer) -> None:
+        errors = [
+            (e["extensions"]["code"], tuple(e.get("path", ())), e["extensions"].get("fieldPath")) for e in answer.errors
+        ]
+        if expected.refusals:
+            TALLY.refused += 1
+            assert "data" not in answer.body, "should be refused"
+            assert errors, "refused without an error"
+            for code, path, where in errors:
+                assert (code, where) in expected.refusals or (code, None) in expected.refusals, (code, where)
+                assert path == (), "a request error has no path"
+            assert self.world.sources.calls == [], "a refused operation touched a source"
+            return
+        assert "data" in answer.body, "should be answered"
+        TALLY.answered += 1
+        TALLY.denials += len(errors)
+        assert sorted(errors) == sorted(expected.errors), _apart("errors", expected.errors, errors)
+        self.same(expected.data, answer.body["data"], ())
+        told = answer.body["extensions"]
+        if "masked" in told:
+            for name in ("masked", "partial", "grants"):
+                wanted = getattr(expected, name)
+                assert set(told[name]) == wanted, _apart(name, wanted, told[name])
+
+    def same(self, expected: Any, got: Any, at: tuple[Any, ...]) -> None:
+        """Equal data; marks stand for ids and cursors, an id being one and the same for its row everywhere."""
+        match expected:
+            case RowMark():
+                assert isinstance(got, str), at
+                assert self.ids.setdefault(expected, got) == got, at
+                assert len(set(self.ids.values())) == len(self.ids), at
+            case CursorMark():
+                assert isinstance(got, str), at
+            case dict():
+                assert isinstance(got, dict), (at, expected, got)
+                assert list(expected) == list(got), (at, list(expected), list(got))
+                for key, value in expected.items():
+                    self.same(value, got[key], (*at, key))
+            case list():
+                assert isinstance(got, list), (at, expected, got)
+                assert len(expected) == len(got), (at, len(expected), len(got))
+                TALLY.rows += len(got)
+                for index, (one, other) in enumerate(zip(expected, got, strict=True)):
+                    self.same(one, other, (*at, index))
+            case _:
+                assert expected == got, (at, expected, got)
+                assert isinstance(expected, bool) is isinstance(got, bool), (at, expected, got)
+
+    # --- cursors and ids -------------------------------------------------------------------------------------------
+
+    async def complete(self, operation: Operation) -> Operation:
+        """`operation` with real cursors for picks, and real ids for `node`."""
+        for selected in fields(operation):
+            if isinstance(selected.arguments, ById) and not selected.arguments.token:
+                operation = _with(operation, selected.key, await self.token(selected.arguments))
+        for selected in fields(operation):
+            listing = selected.arguments
+            if isinstance(listing, Listing) and Pick in (type(listing.after), type(listing.before)):
+                places = await self.places(operation, selected)
+                after, before = (_picked(cursor, places) for cursor in (listing.after, listing.before))
+                operation = _with(operation, selected.key, replace(listing, after=after, before=before))
+        return operation
+
+    async def token(self, by_id: ById) -> ById:
+        """The sealed id of a row, as the platform seals it for anybody."""
+        resource = self.drawn.snapshot.resources[by_id.resource]
+        row = self.oracle.sights[resource.code].rows[by_id.row]
+        token = self.world.gateway._seals.seal("r", b"", [resource.code, row["handle"]])
+        mark = RowMark(resource.code, by_id.row)
+        assert self.ids.setdefault(mark, token) == token
+        return replace(by_id, token=token)
+
+    async def places(self, operation: Operation, of: Field) -> list[Place]:
+        """The cursors of the first rows of a list, asked for without cursors."""
+
+        def alter(selected: Field) -> Field:
+            if isinstance(selected.arguments, Listing):
+                selected = replace(selected, arguments=replace(selected.arguments, after=ABSENT, before=ABSENT))
+            if selected.key != of.key:
+                return selected
+            assert isinstance(selected.arguments, Listing)
+            edges = Field("edges", selections=(Field("cursor"),))
+            return replace(
+                selected, arguments=replace(selected.arguments, first=20, last=ABSENT), selections=(edges,), only=()
+            )
+
+        asked = change(operation, alter)
+        expected = self.expected(asked)
+        if expected.refusals:
+            return []
+        body = (await self.ask(asked)).body
+        TALLY.cursors += 1
+        pairs = [*_pairs(expected.data, body.get("data"), of.key)]
+        return next((found for found in pairs if found), [])
+
+
+def _apart(what: str, expected: Iterable[Any], got: Iterable[Any]) -> str:
+    wanted, given = list(expected), list(got)
+    missing, extra = [one for one in wanted if one not in given], [one for one in given if one not in wanted]
+    return f"{what}: missing {missing}, too many {extra}"
+
+
+def _with(operation: Operation, key: str, arguments: Any) -> Operation:
+    return change(
+        operation, lambda f: replace(f, arguments=arguments) if f.key == key and f.arguments is not None else f
+    )
+
+
+def _picked(cursor: Any, places: list[Place]) -> Any:
+    if not isinstance(cursor, Pick):
+        return cursor
+    return places[cursor.place] if cursor.place < len(places) else ABSENT
+
+
+def _pairs(expected: Any, got: Any, key: str) -> Iterator[list[Place]]:
+    """The cursors of every list under response key `key`, the oracle's mark beside the gateway's token."""
+    if isinstance(expected, dict) and isinstance(got, dict):
+        for name, value in expected.items():
+            if name == key and isinstance(value, dict) and "edges" in value and isinstance(got.get(name), dict):
+                edges = zip(value["edges"], got[name]["edges"], strict=False)
+                yield [Place(b["cursor"], a["cursor"].row) for a, b in edges if a["cursor"] is not None]
+            else:
+                yield from _pairs(value, got.get(name), key)
+    elif isinstance(expected, list) and isinstance(got, list):
+        for one, other in zip(expected, got, strict=False):
+            yield from _pairs(one, other, key)

@@ -1,0 +1,340 @@
+"""In charge of what an operation may ask, before any row is read: denials, request errors, and what is told of them."""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tanglai.catalogue.model import Item, Key, Relation, Resource
+from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
+from tests.oracle.language import (
+    ABSENT,
+    ById,
+    Field,
+    Figures,
+    Inline,
+    Listing,
+    Operation,
+    Pick,
+    Place,
+    Selection,
+    given,
+)
+from tests.oracle.sight import Sight, Situation, see
+
+LOGIC = ("and", "or", "not")
+
+
+@dataclass(frozen=True)
+class At:
+    """Where a field stands. `cut`: the path up to the first list, which is what a response path can say."""
+
+    whole: tuple[str, ...] = ()
+    cut: tuple[str, ...] | None = None
+
+    def child(self, key: str) -> "At":
+        return At((*self.whole, key), self.cut)
+
+    def rows(self) -> "At":
+        return At(self.whole, self.whole if self.cut is None else self.cut)
+
+    @property
+    def path(self) -> tuple[str, ...]:
+        return self.whole if self.cut is None else self.cut
+
+    def __str__(self) -> str:
+        return ".".join(self.whole)
+
+
+@dataclass
+class Expected:
+    """What is right. `errors` are (code, path, fieldPath); `refusals` are (code, fieldPath or None for any)."""
+
+    data: Any = None
+    errors: list[tuple[str, tuple[str, ...], str]] = field(default_factory=list)
+    refusals: set[tuple[str, str | None]] = field(default_factory=set)
+    grants: set[str] = field(default_factory=set)
+    masked: set[str] = field(default_factory=set)
+    partial: set[str] = field(default_factory=set)
+
+
+class Foresight:
+    """Reads an operation for one situation."""
+
+    def __init__(self, situation: Situation) -> None:
+        self.situation = situation
+        self.snapshot = situation.snapshot
+        self.sights = {code: see(situation, resource) for code, resource in self.snapshot.resources.items()}
+        self.operation = Operation(())
+        self.expected = Expected()
+
+    # --- selections --------------------------------------------------------------------------------------------------
+
+    def collect(self, kind: str, is_node: bool, selections: Iterable[Selection]) -> list[Field]:
+        """Fields for an object of type `kind` in response order, merged by key; `is_node`: it has a row handle."""
+        found: dict[str, Field] = {}
+        self._collect(kind, is_node, selections, found, set())
+        return list(found.values())
+
+    def _collect(
+        self,
+        kind: str,
+        is_node: bool,
+        selections: Iterable[Selection],
+        found: dict[str, Field],
+        spread: set[str],
+    ) -> None:
+        for selection in selections:
+            if not all(only.kept for only in selection.only):
+                continue
+            if isinstance(selection, Field):
+                before = found.get(selection.key)
+                merged = selection.selections if before is None else before.selections + selection.selections
+                found[selection.key] = Field(selection.name, selection.alias, selection.arguments, merged)
+                continue
+            condition: str | None
+            if isinstance(selection, Inline):
+                condition, inner = selection.condition, selection.selections
+            else:
+                if selection.fragment in spread:
+                    continue
+                spread.add(selection.fragment)
+                fragment = self.operation.fragments[selection.fragment]
+                condition, inner = fragment.condition, fragment.selections
+            if condition in (None, kind) or (condition == "Node" and is_node):
+                self._collect(kind, is_node, inner, found, spread)
+
+    def row_fields(self, resource: Resource, selections: Iterable[Selection]) -> list[Field]:
+        return self.collect(resource.names.type, resource.binding.handle is not None, selections)
+
+    # --- what is known before any row is read: denials and request errors --------------------------------------------
+
+    def deny(self, code: str, at: At) -> None:
+        self.expected.errors.append((code, at.path, str(at)))
+
+    def refuse(self, code: str, at: At | None = None) -> None:
+        self.expected.refusals.add((code, None if at is None else str(at)))
+
+    def foresee(self, operation: Operation) -> None:
+        for root in self.collect("Query", False, operation.selections):
+            at = At((root.key,))
+            if root.name == "node":
+                assert isinstance(root.arguments, ById)
+                resource = self.snapshot.resources[root.arguments.resource]
+                gone = self.sights[resource.code].gone
+                if gone is not None:
+                    self.deny(gone, at)
+                else:
+                    self.foresee_row(resource, root.selections, at)
+                continue
+            for group in self.collect("Data", False, root.selections):
+                if group.name in ("__typename", "id"):
+                    continue
+                there = at.child(group.key)
+                for member in self.collect(group_type(group.name), False, group.selections):
+                    if member.name not in ("__typename", "id"):
+                        self.foresee_member(group.name, member, there.child(member.key))
+
+    def foresee_member(self, group: str, member: Field, at: At) -> None:
+        resource, what = self.member(group, member.name)
+        sight = self.sights[resource.code]
+        if sight.gone is not None:
+            self.deny(sight.gone, at)
+        elif what == "list":
+            assert isinstance(member.arguments, Listing)
+            self.foresee_list(resource, member.arguments, member.selections, at)
+        elif what == "aggregate":
+            self.foresee_aggregate(resource, member, at)
+        else:
+            assert isinstance(what, Key)
+            for name in what.items:
+                self.use(sight, name, at)
+            self.foresee_row(resource, member.selections, at)
+
+    def member(self, group: str, name: str) -> tuple[Resource, Any]:
+        """The resource of a group's field, and what the field is: `list`, `aggregate`, or the key of a look-up."""
+        for resource in self.snapshot.resources.values():
+            if resource.names.group != group:
+                continue
+            if name == resource.names.list:
+                return resource, "list"
+            if name == aggregate_field_name(resource.names):
+                return resource, "aggregate"
+            for key in resource.keys:
+                if name == lookup_field_name(resource, key):
+                    return resource, key
+        raise AssertionError(name)
+
+    def use(self, sight: Sight, item: str, at: At) -> bool:
+        """Whether `item` may be used outside selection; if not, the operation is refused."""
+        code = sight.use(item)
+        if code is not None:
+            self.refuse(code, at)
+            return False
+        self.expected.grants |= sight.grants[item]
+        return True
+
+    def foresee_row(self, resource: Resource, selections: Iterable[Selection], at: At) -> None:
+        sight = self.sights[resource.code]
+        for selected in self.row_fields(resource, selections):
+            here = at.child(selected.key)
+            if selected.name in ("__typename", "id"):
+                continue
+            item = item_of(resource, selected.name)
+            if item is not None:
+                code = sight.denied[item.name]
+                if code is not None:
+                    self.deny(code, here)
+                    continue
+                self.expected.grants |= sight.grants[item.name]
+                if item.name in sight.masked:
+                    self.expected.masked.add(str(here))
+                continue
+            relation = relation_of(resource, selected.name)
+            code = self.not_linked(resource, relation)
+            if code is not None:
+                self.deny(code, here)
+                continue
+            target = self.snapshot.resources[relation.target]
+            if relation.many:
+                assert isinstance(selected.arguments, Listing)
+                self.foresee_list(target, selected.arguments, selected.selections, here)
+            else:
+                self.foresee_row(target, selected.selections, here)
+
+    def not_linked(self, resource: Resource, relation: Relation) -> str | None:
+        """Why a relation cannot be followed: this end's denial, else the other end's. Notes the grants where it can."""
+        here, there = self.sights[resource.code], self.sights[relation.target]
+        code = here.not_followed[relation.name] or there.not_followed[relation.inverse]
+        if code is None:
+            self.expected.grants |= here.grants[relation.name] | there.grants[relation.inverse]
+        return code
+
+    def foresee_list(self, resource: Resource, listing: Listing, selections: Iterable[Selection], at: At) -> None:
+        sight = self.sights[resource.code]
+        self.foresee_where(resource, listing.where, at.child("where"))
+        by_graphql = {item.graphql: item.name for item in resource.items}
+        for name, _ in none(listing.order) or ():
+            self.use(sight, by_graphql[name], at.child("orderBy").child(name))
+        first, last = none(listing.first), none(listing.last)
+        after, before = none(listing.after), none(listing.before)
+        if first is not None and last is not None:
+            self.refuse("BAD_INPUT")
+        for size in (first, last):
+            if size is not None and not 0 <= size <= 1000:
+                self.refuse("BAD_INPUT")
+        if self.tie(resource) is None and not (after is None and before is None and last is None):
+            self.refuse("CAPABILITY_MISSING")
+        for cursor in (after, before):
+            assert not isinstance(cursor, Pick)
+            if isinstance(cursor, Place) and cursor.row is None:
+                self.refuse("BAD_CURSOR")
+        for selected in self.collect(resource.names.type + "Connection", False, selections):
+            here = at.child(selected.key).rows()
+            if selected.name == "nodes":
+                self.foresee_row(resource, selected.selections, here)
+            elif selected.name == "edges":
+                for inner in self.collect(resource.names.type + "Edge", False, selected.selections):
+                    if inner.name == "node":
+                        self.foresee_row(resource, inner.selections, here.child(inner.key))
+
+    def foresee_where(self, resource: Resource, where: Any, at: At) -> None:
+        where = none(where)
+        if where is None:
+            return
+        sight = self.sights[resource.code]
+        for name, operand in where.items():
+            here = at.child(name)
+            operand = given(operand)
+            if operand is None or operand is ABSENT:
+                self.refuse("BAD_INPUT")
+            elif name == "not":
+                self.foresee_where(resource, operand, here)
+            elif name in LOGIC:
+                for part in operand:
+                    self.foresee_where(resource, part, here)
+            elif item_of(resource, name) is not None:
+                self.use(sight, item_of(resource, name).name, here)  # type: ignore[union-attr]
+                for value in operand.values():
+                    values = given(value) if isinstance(given(value), list) else [value]
+                    if any(given(one) is None or given(one) is ABSENT for one in values):
+                        self.refuse("BAD_INPUT")
+            else:
+                self.foresee_linked(resource, relation_of(resource, name), operand, here)
+
+    def foresee_linked(self, resource: Resource, relation: Relation, quantifiers: Mapping[str, Any], at: At) -> None:
+        code = self.not_linked(resource, relation)
+        if code is not None:
+            self.refuse(code, at)
+            return
+        target = self.snapshot.resources[relation.target]
+        across = target.binding.source != resource.binding.source
+        for quantifier, operand in quantifiers.items():
+            here = at.child(quantifier)
+            if operand is None:
+                self.refuse("BAD_INPUT")
+                continue
+            self.foresee_where(target, operand, here)
+            if across and len(relation.items) > 1:
+                self.refuse("CAPABILITY_MISSING")
+
+    def foresee_aggregate(self, resource: Resource, member: Field, at: At) -> None:
+        assert isinstance(member.arguments, Figures)
+        sight = self.sights[resource.code]
+        self.foresee_where(resource, member.arguments.where, at.child("where"))
+
+        def used(item: Item, here: At) -> None:
+            if self.use(sight, item.name, here) and item.name in sight.partial:
+                self.expected.partial.add(str(here))
+
+        for name in none(member.arguments.group) or ():
+            used(item_of(resource, name) or fail(name), at.child("groupBy").child(name))
+        rows = at.rows()
+        for selected in self.collect(resource.names.type + "Aggregate", False, member.selections):
+            if selected.name in ("__typename", "count", "key"):
+                continue
+            for inner in self.collect("figures", False, selected.selections):
+                if inner.name != "__typename":
+                    used(item_of(resource, inner.name) or fail(inner.name), rows.child(selected.key).child(inner.key))
+
+    def tie(self, resource: Resource) -> list[Callable[[int], Any]] | None:
+        """What breaks ties: the row handle, else a key without nulls that is clear wherever a row is visible."""
+        sight = self.sights[resource.code]
+        handle = resource.binding.handle
+        if handle is not None:
+            return [lambda row: sight.rows[row][handle.name]]
+        for key in resource.keys:
+            items = [item for item in resource.items if item.name in key.items]
+            if any(sight.use(i.name) is not None or i.name in sight.partial or i.nullable for i in items):
+                continue
+            return [cell_of(sight, name) for name in key.items]
+        return None
+
+
+def none(value: Any) -> Any:
+    """An argument's value, None where it is left out."""
+    value = given(value)
+    return None if value is ABSENT else value
+
+
+def cell_of(sight: Sight, item: str) -> Callable[[int], Any]:
+    return lambda row: sight.compare[item][row]
+
+
+def item_of(resource: Resource, graphql: str) -> Item | None:
+    return next((item for item in resource.items if item.graphql == graphql), None)
+
+
+def relation_of(resource: Resource, graphql: str) -> Relation:
+    return next(relation for relation in resource.relations if relation.graphql == graphql)
+
+
+def column_of(resource: Resource, name: str) -> str:
+    return next(item.column.name for item in resource.items if item.name == name)
+
+
+def group_type(group: str) -> str:
+    return group[0].upper() + group[1:] + "Data"
+
+
+def fail(name: str) -> Any:
+    raise AssertionError(f"`{name}` is no item")

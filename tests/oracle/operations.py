@@ -1,0 +1,349 @@
+"""In charge of random operations over a world: roots, selections, filters of any depth, orders, pages, figures."""
+
+from typing import Any
+
+from hypothesis import strategies as st
+
+from tanglai.catalogue.model import Item, Key, Relation, Resource
+from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
+from tanglai.catalogue.scalars import ScalarType
+from tests.oracle.dice import Dice
+from tests.oracle.language import (
+    ABSENT,
+    ById,
+    ByKey,
+    Field,
+    Figures,
+    Fragment,
+    Inline,
+    Listing,
+    Only,
+    Operation,
+    Pick,
+    Place,
+    Selection,
+    Spread,
+    Var,
+)
+from tests.oracle.sight import Sight
+from tests.oracle.worlds import operands
+
+_RESPECT = 19
+"""Of how many uses outside selection all but one are of items that may be used, so that most operations answer."""
+
+
+@st.composite
+def operations(draw: st.DrawFn, sights: dict[str, Sight]) -> Operation:
+    """An operation for a principal that sees `sights` (by resource code)."""
+    return Writer(Dice(draw), sights).operation()
+
+
+class Writer:
+    """Writes one operation. Response keys are so chosen that fields never conflict."""
+
+    def __init__(self, dice: Dice, sights: dict[str, Sight]) -> None:
+        self.dice = dice
+        self.sights = sights
+        self.resources = {code: sight.resource for code, sight in sights.items()}
+        self.fragments: dict[str, Fragment] = {}
+        self.aliases = 0
+        self.relations = 0
+
+    def operation(self) -> Operation:
+        dice = self.dice
+        roots: list[Selection] = []
+        for _ in range(1 if dice.chance(3, 4) else 2):
+            roots.append(self._node() if dice.chance(1, 8) else self._data())
+        if dice.chance(1, 10):
+            roots.append(Field("__typename"))
+        return Operation(tuple(roots), dict(self.fragments), dice.chance(1, 12))
+
+    # --- roots -----------------------------------------------------------------------------------------------------
+
+    def _data(self) -> Field:
+        dice = self.dice
+        groups: list[Selection] = []
+        for _ in range(1 if dice.chance(4, 5) else 2):
+            resource = dice.pick(list(self.resources.values()))
+            members: list[Selection] = [self._member(resource)]
+            mates = [r for r in self.resources.values() if r.names.group == resource.names.group]
+            if dice.chance(1, 3):
+                members.append(self._member(dice.pick(mates)))
+            if dice.chance(1, 10):
+                members += [Field("id"), Field("__typename")]
+            groups.append(Field(resource.names.group, self._alias(), selections=tuple(members), only=self._only()))
+        if dice.chance(1, 10):
+            groups.append(Field("id"))
+        return Field("data", self._alias(), selections=tuple(groups))
+
+    def _node(self) -> Field:
+        rows = [
+            (resource, row)
+            for code, resource in self.resources.items()
+            if resource.binding.handle is not None
+            for row in range(len(self.sights[code].rows))
+        ]
+        if not rows:
+            return self._data()
+        resource, row = self.dice.pick(rows)
+        inner: list[Selection] = [Field("id"), Field("__typename")] if self.dice.chance(1, 2) else []
+        inner.append(Inline(resource.names.type, self._row(resource, 0)))
+        return Field("node", self._alias(), ById(resource.code, row), tuple(inner))
+
+    def _member(self, resource: Resource) -> Field:
+        form = self.dice.number(0, 9)
+        if form == 9 and resource.keys:
+            return self._lookup(resource)
+        if form >= 7:
+            return self._aggregate(resource)
+        return self._list(resource, resource.names.list, 0)
+
+    def _lookup(self, resource: Resource) -> Field:
+        dice, key = self.dice, self._pick_key(resource)
+        row = dice.pick(range(len(self.sights[resource.code].rows) + 1))
+        rows = self.sights[resource.code].rows
+        values: dict[str, Any] = {}
+        for name in key.items:
+            item = resource.item_by_name[name]
+            value = rows[row][item.column.name] if row < len(rows) else None
+            values[item.graphql] = self._value(dice.pick(operands(item)) if value is None else value)
+        name = lookup_field_name(resource, key)
+        return Field(name, self._alias(), ByKey(values), self._row(resource, 0), self._only())
+
+    def _pick_key(self, resource: Resource) -> Key:
+        sight = self.sights[resource.code]
+        good = [k for k in resource.keys if sight.gone is None and all(sight.use(n) is None for n in k.items)]
+        return self.dice.pick(good if good and self.dice.chance(_RESPECT - 1, _RESPECT) else resource.keys)
+
+    # --- lists -----------------------------------------------------------------------------------------------------
+
+    def _list(self, resource: Resource, name: str, depth: int) -> Field:
+        return Field(
+            name, self._alias(), self._listing(resource, depth), self._connection(resource, depth), self._only()
+        )
+
+    def _listing(self, resource: Resource, depth: int) -> Listing:
+        dice = self.dice
+        first: Any = ABSENT
+        last: Any = ABSENT
+        form = dice.number(0, 9)
+        if form >= 6 or (depth and form >= 2):
+            first = self._variable(dice.pick((2, 1, 3, 0, 5)))
+        elif form == 5:
+            last = self._variable(dice.pick((2, 1, 3, 0)))
+        elif form == 4 and dice.chance(1, 8):
+            first, last = dice.pick(((1001, ABSENT), (-1, ABSENT), (1, 1), (None, 2), (Var(ABSENT), ABSENT)))
+        after: Any = ABSENT
+        before: Any = ABSENT
+        if dice.chance(1, 3):
+            after = Pick(dice.number(0, 3))
+        if dice.chance(1, 6):
+            before = Pick(dice.number(0, 4))
+        if dice.chance(1, 60):
+            after = dice.pick((None, Place("c.AAAA", None), Place("", None)))
+        return Listing(self._maybe_where(resource), self._order(resource), first, last, after, before)
+
+    def _maybe_where(self, resource: Resource) -> Any:
+        dice = self.dice
+        if dice.chance(2, 5):
+            return ABSENT
+        if dice.chance(1, 40):
+            return dice.pick((None, Var(None), Var(ABSENT), {}))
+        if dice.chance(1, 4):
+            return Var(self._where(resource, 2, literal=True))
+        return self._where(resource, 3)
+
+    def _order(self, resource: Resource) -> Any:
+        dice = self.dice
+        if dice.chance(1, 2):
+            return ABSENT
+        items = [item for item in resource.items if item.type.comparable]
+        usable = self._usable(resource, items)
+        entries = [
+            (item.graphql, "DESC" if dice.chance(1, 2) else "ASC") for item in dice.shuffled(dice.some(usable, 0, 2))
+        ]
+        return Var(entries) if dice.chance(1, 5) else entries
+
+    def _connection(self, resource: Resource, depth: int) -> tuple[Selection, ...]:
+        dice = self.dice
+        parts: list[Selection] = []
+        form = dice.number(0, 7)
+        if form != 7:
+            parts.append(Field("nodes", self._alias(1, 6), selections=self._row(resource, depth), only=self._only()))
+        if form >= 5:
+            inner: list[Selection] = [Field("cursor")]
+            if dice.chance(1, 2):
+                inner.append(Field("node", self._alias(1, 6), selections=self._row(resource, depth)))
+            parts.append(Field("edges", self._alias(1, 6), selections=tuple(inner)))
+        if dice.chance(1, 3):
+            names = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename")
+            inner = [Field(name) for name in dice.some(names, 1)]
+            parts.append(Field("pageInfo", selections=tuple(inner)))
+        if dice.chance(1, 3) or not parts:
+            parts.append(Field("totalCount", self._alias(1, 6), only=self._only()))
+        if dice.chance(1, 20):
+            parts.append(Field("__typename"))
+        return tuple(dice.shuffled(parts))
+
+    # --- rows ------------------------------------------------------------------------------------------------------
+
+    def _row(self, resource: Resource, depth: int) -> tuple[Selection, ...]:
+        dice = self.dice
+        items = dice.some(resource.items, 1, 4)
+        fields: list[Selection] = [Field(item.graphql, self._alias(1, 5), only=self._only()) for item in items]
+        if resource.binding.handle is not None and dice.chance(1, 3):
+            fields.append(Field("id", self._alias(1, 6)))
+        if dice.chance(1, 12):
+            fields.append(Field("__typename"))
+        if depth < 2 and self.relations < 3:
+            for relation in dice.some(resource.relations, 0, 2 - depth):
+                self.relations += 1
+                fields.append(self._beyond(relation, depth + 1))
+        fields = dice.shuffled(fields)
+        return tuple(self._wrapped(resource, fields))
+
+    def _beyond(self, relation: Relation, depth: int) -> Field:
+        target = self.resources[relation.target]
+        if relation.many:
+            return self._list(target, relation.graphql, depth)
+        return Field(relation.graphql, self._alias(1, 6), selections=self._row(target, depth), only=self._only())
+
+    def _wrapped(self, resource: Resource, fields: list[Selection]) -> list[Selection]:
+        """Some of `fields` in fragments of every kind."""
+        dice = self.dice
+        if not dice.chance(1, 4):
+            return fields
+        cut = dice.number(0, len(fields) - 1)
+        outer, inner = fields[:cut], fields[cut:]
+        kind = resource.names.type
+        form = dice.number(0, 4)
+        if form == 4 and resource.binding.handle is not None:
+            wrapped: Selection = Inline("Node", (Field("id"), Inline(kind, tuple(inner))), self._only())
+        elif form >= 2:
+            name = f"F{len(self.fragments)}"
+            self.fragments[name] = Fragment(kind, tuple(inner))
+            wrapped = Spread(name, self._only())
+            if dice.chance(1, 3):
+                outer = [Spread(name, self._only()), *outer]
+        else:
+            wrapped = Inline(kind if form else None, tuple(inner), self._only())
+        return [*outer, wrapped]
+
+    # --- figures ---------------------------------------------------------------------------------------------------
+
+    def _aggregate(self, resource: Resource) -> Field:
+        dice = self.dice
+        comparable = [item for item in resource.items if item.type.comparable]
+        groups = [item.graphql for item in dice.some(self._usable(resource, comparable), 0, 2)]
+        group: Any = ABSENT if not groups and dice.chance(1, 2) else groups
+        if dice.chance(1, 6) and group is not ABSENT:
+            group = Var(group)
+        parts: list[Selection] = []
+        if dice.chance(2, 3):
+            parts.append(Field("count", self._alias(1, 6)))
+        if dice.chance(1, 2):
+            inner = [Field(item.graphql) for item in dice.some(comparable, 1, 2)]
+            parts.append(Field("key", selections=tuple(inner)))
+        for function in dice.some(("countValues", "countDistinct", "min", "max", "sum", "avg"), 0, 3):
+            items = comparable
+            if function in ("sum", "avg"):
+                items = [item for item in comparable if item.type.numeric]
+            elif function in ("min", "max"):
+                items = [item for item in comparable if item.type is not ScalarType.BOOLEAN]
+            if items := self._usable(resource, items):
+                inner = [Field(item.graphql, self._alias(1, 6)) for item in dice.some(items, 1, 2)]
+                parts.append(Field(function, self._alias(1, 6), selections=tuple(inner)))
+        parts = parts or [Field("count")]
+        name = aggregate_field_name(resource.names)
+        return Field(name, self._alias(), Figures(self._maybe_where(resource), group), tuple(parts), self._only())
+
+    # --- filters ---------------------------------------------------------------------------------------------------
+
+    def _usable(self, resource: Resource, items: list[Item]) -> list[Item]:
+        """Mostly those of `items` that may be used outside selection."""
+        sight = self.sights[resource.code]
+        usable = [item for item in items if sight.gone is None and sight.use(item.name) is None]
+        if self.dice.chance(1, _RESPECT):
+            return items
+        return usable or (items if self.dice.chance(1, 4) else [])
+
+    def _followed(self, resource: Resource) -> list[Relation]:
+        relations = list(resource.relations)
+        if self.dice.chance(1, _RESPECT):
+            return relations
+        return [
+            relation
+            for relation in relations
+            if self.sights[resource.code].not_followed[relation.name] is None
+            and self.sights[relation.target].not_followed[relation.inverse] is None
+        ]
+
+    def _where(self, resource: Resource, depth: int, literal: bool = False) -> dict[str, Any]:
+        """`literal`: a part of a variable, so that it holds no variable of its own."""
+        dice = self.dice
+        where: dict[str, Any] = {}
+        for _ in range(dice.pick((1, 1, 1, 2, 0))):
+            form = dice.number(0, 9) if depth else 0
+            if form >= 8:
+                where["not"] = self._where(resource, depth - 1, literal)
+            elif form >= 6:
+                parts = [self._where(resource, depth - 1, literal) for _ in range(dice.pick((2, 1, 3, 0)))]
+                where["or" if form == 7 else "and"] = parts
+            elif form >= 4 and (relations := self._followed(resource)):
+                relation = dice.pick(relations)
+                target = self.resources[relation.target]
+                quantifiers = dice.some(("some", "none", "every"), 1, 1 if dice.chance(5, 6) else 2)
+                where[relation.graphql] = {q: self._where(target, depth - 1, literal) for q in quantifiers}
+            else:
+                items = self._usable(resource, list(resource.items))
+                if items:
+                    item = dice.pick(items)
+                    where[item.graphql] = self._test(item, literal)
+        return where
+
+    def _test(self, item: Item, literal: bool) -> dict[str, Any]:
+        dice = self.dice
+        if not item.type.comparable or dice.chance(1, 8):
+            return {"isNull": dice.chance(1, 2)} if dice.chance(9, 10) else {}
+        operators = ["eq", "ne", "in", "notIn"]
+        if item.type is not ScalarType.BOOLEAN:
+            operators += ["lt", "lte", "gt", "gte"]
+        if item.type is ScalarType.TEXT:
+            operators += ["startsWith", "contains"]
+        test: dict[str, Any] = {}
+        for operator in dice.some(operators, 1, 1 if dice.chance(4, 5) else 2):
+            if operator in ("in", "notIn"):
+                values = [dice.pick(operands(item)) for _ in range(dice.number(0, 3))]
+                whole = not literal and dice.chance(1, 2)
+                test[operator] = Var(values) if whole else [self._value(value, literal) for value in values]
+            else:
+                operand = dice.pick(operands(item))
+                if operator in ("startsWith", "contains"):
+                    operand = operand[: dice.number(0, 3)]
+                test[operator] = self._value(operand, literal)
+        if not literal and dice.chance(1, 80):
+            test[dice.pick(operators[:2])] = dice.pick((None, Var(None), Var(ABSENT)))
+        return test
+
+    # --- small parts -----------------------------------------------------------------------------------------------
+
+    def _value(self, value: Any, literal: bool = False) -> Any:
+        return value if literal or self.dice.chance(1, 2) else Var(value)
+
+    def _variable(self, value: Any) -> Any:
+        return Var(value) if self.dice.chance(1, 2) else value
+
+    def _alias(self, times: int = 1, of: int = 1) -> str | None:
+        if not self.dice.chance(times, of):
+            return None
+        self.aliases += 1
+        return f"x{self.aliases}"
+
+    def _only(self) -> tuple[Only, ...]:
+        dice = self.dice
+        if not dice.chance(1, 14):
+            return ()
+        return tuple(
+            Only(directive, dice.chance(2, 3) is (directive == "include"), dice.chance(2, 3))
+            for directive in dice.some(("include", "skip"), 1, 2)
+        )

@@ -1,0 +1,310 @@
+"""In charge of the oracle: a slow evaluator of whole operations over all rows, straight from the written rules.
+
+It shares no code with the gateway. `Oracle.answer` gives data with marks in the place of ids and cursors, the denials,
+and every request error that would be right (a refused operation tells one of them).
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from decimal import ROUND_HALF_EVEN, Context, Decimal
+from typing import Any
+
+from tanglai.catalogue.model import Relation, Resource
+from tanglai.catalogue.scalars import ScalarType, to_json
+from tests.oracle.foresight import Expected, Foresight, cell_of, column_of, fail, group_type, item_of, none, relation_of
+from tests.oracle.language import ById, ByKey, Field, Figures, Listing, Operation, Selection, given
+from tests.oracle.predicates import Truth, compared, every, negation, some
+
+DEFAULT_PAGE = 50
+EXACT = Context(prec=3000)
+
+
+@dataclass(frozen=True)
+class RowMark:
+    """Stands for the sealed id of a row (its index in the table)."""
+
+    resource: str
+    row: int
+
+
+@dataclass(frozen=True)
+class CursorMark:
+    """Stands for a cursor to a row."""
+
+    row: int
+
+
+class Oracle(Foresight):
+    """Answers operations of one situation."""
+
+    def answer(self, operation: Operation) -> Expected:
+        """What is right; raises nothing."""
+        self.operation = operation
+        self.expected = Expected()
+        self.foresee(operation)
+        if operation.refuse:
+            self.expected.refusals |= {(code, path) for code, _, path in self.expected.errors}
+        if not self.expected.refusals:
+            self.expected.data = self.root(operation)
+        return self.expected
+
+    # --- rows --------------------------------------------------------------------------------------------------------
+
+    def linked(self, resource: Resource, relation: Relation, row: int) -> list[int]:
+        """The rows beyond a relation: both visible, the rule holds at each end, raw keys equal and not null."""
+        target = self.snapshot.resources[relation.target]
+        here, there = self.sights[resource.code], self.sights[target.code]
+        if not (here.visible[row] and here.follows[relation.name][row]):
+            return []
+        key = [here.rows[row][column_of(resource, name)] for name in relation.items]
+        return [
+            other
+            for other in range(len(there.rows))
+            if there.visible[other]
+            and there.follows[relation.inverse][other]
+            and None not in key
+            and key == [there.rows[other][column_of(target, name)] for name in relation.target_items]
+        ]
+
+    def passes(self, resource: Resource, where: Any, row: int) -> Truth:
+        """A filter on the compare cells of a row."""
+        truths: list[Truth] = []
+        for name, operand in (none(where) or {}).items():
+            operand = given(operand)
+            if name == "not":
+                truths.append(negation(self.passes(resource, operand, row)))
+            elif name == "and":
+                truths.append(every([self.passes(resource, part, row) for part in operand]))
+            elif name == "or":
+                truths.append(some([self.passes(resource, part, row) for part in operand]))
+            elif (item := item_of(resource, name)) is not None:
+                cell = self.sights[resource.code].compare[item.name][row]
+                for operator, value in operand.items():
+                    value = given(value)
+                    value = [given(one) for one in value] if isinstance(value, list) else value
+                    truths.append(compared(operator, cell, value))
+            else:
+                relation = relation_of(resource, name)
+                target = self.snapshot.resources[relation.target]
+                for quantifier, inner in operand.items():
+                    found = [self.passes(target, inner, other) for other in self.linked(resource, relation, row)]
+                    matching = [one is True for one in found]
+                    outcome = {"some": any(matching), "none": not any(matching), "every": all(matching)}
+                    truths.append(outcome[quantifier])
+        return every(truths)
+
+    def ordered(self, resource: Resource, listing: Listing, rows: Iterable[int]) -> list[int]:
+        """Rows by the named cells, then by what breaks ties, else by all clear cells. Nulls are the greatest."""
+        sight = self.sights[resource.code]
+        keys: list[tuple[Callable[[int], Any], bool]] = []
+        for name, direction in none(listing.order) or ():
+            item = item_of(resource, name) or fail(name)
+            keys.append((cell_of(sight, item.name), direction == "DESC"))
+        tie = self.tie(resource)
+        if tie is None:
+            usable = [i for i in resource.items if sight.use(i.name) is None and i.type.comparable]
+            tie = [cell_of(sight, item.name) for item in usable]
+        keys += [(value, False) for value in tie]
+        found = list(rows)
+        for value, descending in reversed(keys):
+            found.sort(key=lambda row, value=value: (value(row) is None, value(row)), reverse=descending)  # type: ignore[misc]
+        return found
+
+    # --- data --------------------------------------------------------------------------------------------------------
+
+    def root(self, operation: Operation) -> dict[str, Any]:
+        data: dict[str, Any] = {}
+        for root in self.collect("Query", False, operation.selections):
+            if root.name == "__typename":
+                data[root.key] = "Query"
+            elif root.name == "node":
+                assert isinstance(root.arguments, ById)
+                resource = self.snapshot.resources[root.arguments.resource]
+                sight, row = self.sights[resource.code], root.arguments.row
+                data[root.key] = self.row(resource, row, root.selections) if sight.visible[row] else None
+            else:
+                data[root.key] = groups = {}
+                for group in self.collect("Data", False, root.selections):
+                    groups[group.key] = self.group(group)
+        return data
+
+    def group(self, group: Field) -> Any:
+        if group.name == "__typename":
+            return "Data"
+        if group.name == "id":
+            return "data:"
+        members: dict[str, Any] = {}
+        for member in self.collect(group_type(group.name), False, group.selections):
+            if member.name == "__typename":
+                members[member.key] = group_type(group.name)
+            elif member.name == "id":
+                members[member.key] = f"data:{group.name}"
+            else:
+                members[member.key] = self.member_data(group.name, member)
+        return members
+
+    def member_data(self, group: str, member: Field) -> Any:
+        resource, what = self.member(group, member.name)
+        sight = self.sights[resource.code]
+        if sight.gone is not None:
+            return None
+        visible = [row for row in range(len(sight.rows)) if sight.visible[row]]
+        if what == "list":
+            assert isinstance(member.arguments, Listing)
+            return self.connection(resource, visible, member.arguments, member.selections)
+        if what == "aggregate":
+            return self.aggregate(resource, visible, member)
+        assert isinstance(member.arguments, ByKey)
+        wanted = {(item_of(resource, name) or fail(name)).name: given(v) for name, v in member.arguments.values.items()}
+        found = [r for r in visible if all(sight.compare[n][r] == value for n, value in wanted.items())]
+        found = self.ordered(resource, Listing(), found)
+        return self.row(resource, found[0], member.selections) if found else None
+
+    def row(self, resource: Resource, row: int, selections: Iterable[Selection]) -> dict[str, Any]:
+        sight = self.sights[resource.code]
+        shown: dict[str, Any] = {}
+        for selected in self.row_fields(resource, selections):
+            item = item_of(resource, selected.name)
+            if selected.name == "__typename":
+                shown[selected.key] = resource.names.type
+            elif selected.name == "id":
+                shown[selected.key] = RowMark(resource.code, row)
+            elif item is not None:
+                shown[selected.key] = to_json(item.type, sight.shown[item.name][row])
+            else:
+                shown[selected.key] = self.beyond(resource, row, selected)
+        return shown
+
+    def beyond(self, resource: Resource, row: int, selected: Field) -> Any:
+        relation = relation_of(resource, selected.name)
+        if self.not_linked(resource, relation) is not None:
+            return None
+        target = self.snapshot.resources[relation.target]
+        rows = self.linked(resource, relation, row)
+        if relation.many:
+            assert isinstance(selected.arguments, Listing)
+            return self.connection(target, rows, selected.arguments, selected.selections)
+        rows = self.ordered(target, Listing(), rows)
+        return self.row(target, rows[0], selected.selections) if rows else None
+
+    def connection(
+        self, resource: Resource, rows: Sequence[int], listing: Listing, selections: Iterable[Selection]
+    ) -> dict[str, Any]:
+        listed = [row for row in rows if self.passes(resource, listing.where, row) is True]
+        after, before = none(listing.after), none(listing.before)
+        window = self.ordered(resource, listing, {*listed, *(c.row for c in (after, before) if c is not None)})
+        if before is not None:
+            window = window[: window.index(before.row)]
+        if after is not None:
+            window = window[window.index(after.row) + 1 :] if after.row in window else []
+        window = [row for row in window if row in listed]
+        first, last = none(listing.first), none(listing.last)
+        if last is not None:
+            page = window[max(len(window) - last, 0) :]
+            more_after, more_before = before is not None, len(page) < len(window)
+        else:
+            page = window[: DEFAULT_PAGE if first is None else first]
+            more_after, more_before = len(page) < len(window), after is not None
+        ends = [CursorMark(row) for row in page] if self.tie(resource) is not None else [None] * len(page)
+        kind = resource.names.type
+        answer: dict[str, Any] = {}
+        for selected in self.collect(kind + "Connection", False, selections):
+            if selected.name == "nodes":
+                answer[selected.key] = [self.row(resource, row, selected.selections) for row in page]
+            elif selected.name == "edges":
+                answer[selected.key] = [
+                    {
+                        inner.key: kind + "Edge"
+                        if inner.name == "__typename"
+                        else end
+                        if inner.name == "cursor"
+                        else self.row(resource, row, inner.selections)
+                        for inner in self.collect(kind + "Edge", False, selected.selections)
+                    }
+                    for row, end in zip(page, ends, strict=True)
+                ]
+            elif selected.name == "pageInfo":
+                values = {
+                    "__typename": "PageInfo",
+                    "hasNextPage": more_after,
+                    "hasPreviousPage": more_before,
+                    "startCursor": ends[0] if ends else None,
+                    "endCursor": ends[-1] if ends else None,
+                }
+                answer[selected.key] = {
+                    inner.key: values[inner.name] for inner in self.collect("PageInfo", False, selected.selections)
+                }
+            else:
+                answer[selected.key] = kind + "Connection" if selected.name == "__typename" else len(listed)
+        return answer
+
+    def aggregate(self, resource: Resource, rows: Sequence[int], member: Field) -> list[dict[str, Any]]:
+        assert isinstance(member.arguments, Figures)
+        sight = self.sights[resource.code]
+        listed = [row for row in rows if self.passes(resource, member.arguments.where, row) is True]
+        names = [(item_of(resource, name) or fail(name)).name for name in none(member.arguments.group) or ()]
+        groups: dict[tuple[Any, ...], list[int]] = {} if names else {(): []}
+        for row in listed:
+            groups.setdefault(tuple(sight.compare[name][row] for name in names), []).append(row)
+        keys = sorted(groups, key=lambda key: [(value is None, value) for value in key])
+        return [self.figures(resource, dict(zip(names, key, strict=True)), groups[key], member) for key in keys]
+
+    def figures(self, resource: Resource, key: Mapping[str, Any], rows: Sequence[int], member: Field) -> dict[str, Any]:
+        kind, sight = resource.names.type, self.sights[resource.code]
+        answer: dict[str, Any] = {}
+        for selected in self.collect(kind + "Aggregate", False, member.selections):
+            if selected.name == "__typename":
+                answer[selected.key] = kind + "Aggregate"
+                continue
+            if selected.name == "count":
+                answer[selected.key] = len(rows)
+                continue
+            inside: dict[str, Any] = {}
+            for inner in self.collect("figures", False, selected.selections):
+                if inner.name == "__typename":
+                    inside[inner.key] = kind + _FIGURE_TYPES[selected.name]
+                    continue
+                item = item_of(resource, inner.name) or fail(inner.name)
+                if selected.name == "key":
+                    inside[inner.key] = to_json(item.type, key.get(item.name))
+                else:
+                    cells = [sight.compare[item.name][row] for row in rows]
+                    inside[inner.key] = figure(selected.name, item.type, [c for c in cells if c is not None])
+            answer[selected.key] = inside
+        return answer
+
+
+_FIGURE_TYPES = {
+    "key": "GroupKey",
+    "countValues": "Counts",
+    "countDistinct": "Counts",
+    "min": "Extremes",
+    "max": "Extremes",
+    "sum": "Sums",
+    "avg": "Sums",
+}
+
+
+def figure(function: str, kind: ScalarType, values: list[Any]) -> Any:
+    """The JSON value of an aggregate over values that are not null."""
+    if function == "countValues":
+        return len(values)
+    if function == "countDistinct":
+        return len(set(values))
+    if not values:
+        return None
+    if function == "min":
+        return to_json(kind, min(values))
+    if function == "max":
+        return to_json(kind, max(values))
+    total = Decimal(0)
+    for value in values:  # exact, a float being the number that its shortest text says
+        total = EXACT.add(total, Decimal(repr(value)) if kind is ScalarType.FLOAT else Decimal(value))
+    if kind is ScalarType.FLOAT:
+        whole = float(total)
+        if whole in (float("inf"), float("-inf")):
+            return None
+        return whole if function == "sum" else whole / len(values)
+    if function == "avg":
+        total = EXACT.divide(total, Decimal(len(values))).quantize(Decimal("0.000001"), ROUND_HALF_EVEN, EXACT)
+    return to_json(ScalarType.DECIMAL, total)

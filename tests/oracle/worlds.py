@@ -1,0 +1,366 @@
+"""In charge of random worlds: catalogues, the rows of their sources, grants of every kind, and who asks when."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from typing import Any
+
+from hypothesis import strategies as st
+
+from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
+from tanglai.catalogue.expressions import FALSE, Attribute, Compare, CompareOp, Expression, ItemRef
+from tanglai.catalogue.masks import Mask, MaskKind
+from tanglai.catalogue.model import (
+    Grant,
+    GrantBasis,
+    GrantState,
+    Item,
+    NamedMask,
+    Relation,
+    Resource,
+    ShareClass,
+    Snapshot,
+    Source,
+    Usage,
+    Zone,
+)
+from tanglai.catalogue.predicates import predicate_from_document
+from tanglai.catalogue.scalars import ScalarType, to_json
+from tests.catalogues import (
+    MARKET_REGULATION,
+    PUBLIC_SECURITY,
+    YINCHUAN,
+    keep,
+    make_item,
+    make_relation,
+    make_resource,
+    make_snapshot,
+)
+from tests.gateways import NOW, PURPOSE
+from tests.oracle.dice import Dice
+
+TEXTS = ("k1", "", "k", "K1", "张三", "张", "k1 ", "é", "e\u0301", "👨‍👩‍👧", "𠀀", "～", "640105", "640121001",
+         "640199", "%_", "*", "a@b@c.cn", "13800000001", "'\"\\\n", "k1\u2028x" * 9)  # fmt: skip
+JOINED = {
+    ScalarType.TEXT: ("k1", "k2", "张三", "", "é"),
+    ScalarType.INTEGER: (1, 2, -1, 2**31 - 1),
+    ScalarType.LONG: (1, 2, 2**53 + 1, -(2**63)),
+    ScalarType.DECIMAL: (Decimal("1.0"), Decimal("2.5")),
+    ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1)),
+}
+"""Values of link columns: few, so that rows do meet."""
+POOLS: Mapping[ScalarType, Sequence[Any]] = {
+    ScalarType.TEXT: TEXTS,
+    ScalarType.BOOLEAN: (True, False),
+    ScalarType.INTEGER: (0, 1, -1, 7, 2**31 - 1, -(2**31)),
+    ScalarType.LONG: (0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)),
+    ScalarType.DECIMAL: tuple(map(Decimal, ("0", "1.5", "-1.50000", "0.1", "99999999999999999999.99", "1E-20", "0.3"))),
+    ScalarType.FLOAT: (0.0, 1.5, -1.5, 0.1, 1 / 3, 1.7e308, -1e300, 5e-324, 2.0**53, 1e21),
+    ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1), date(9999, 12, 31), date(1900, 2, 28)),
+    ScalarType.TIME: (time(8, 30), time(0, 0), time(23, 59, 59, 999999), time(0, 0, 0, 1)),
+    ScalarType.DATETIME: (
+        datetime(2024, 2, 29, 8, tzinfo=UTC),
+        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
+        datetime(1, 1, 3, tzinfo=UTC),
+        datetime(9999, 12, 30, 23, 59, 59, 999999, tzinfo=UTC),
+    ),
+    ScalarType.GEOMETRY: ({"type": "Point", "coordinates": [106.23, 38.48]}, {"type": "Point", "coordinates": []}),
+}
+MASKS = (
+    keep("middle", 1, 1),
+    NamedMask("first", Mask(MaskKind.FIRST)),
+    NamedMask("domain", Mask(MaskKind.DOMAIN)),
+    NamedMask("region", Mask(MaskKind.REGION, 2)),
+    NamedMask("alias", Mask(MaskKind.PSEUDONYM)),
+    NamedMask("none", Mask(MaskKind.REDACT)),
+)
+WORDS = ("person", "car", "house")
+CLASSES = (ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL, ShareClass.CONDITIONAL, ShareClass.NOT_SHARED)
+SOURCES = {"main": PUBLIC_SECURITY, "traffic": MARKET_REGULATION}
+DAY = timedelta(days=1)
+MOMENTS = (NOW, NOW - DAY, NOW + DAY, NOW + timedelta(microseconds=1))
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A world: a catalogue, the rows of its sources (source -> table -> rows), grants."""
+
+    snapshot: Snapshot
+    rows: dict[str, dict[str, list[dict[str, Any]]]]
+    grants: tuple[Grant, ...]
+
+
+@dataclass(frozen=True)
+class Asker:
+    """Who asks, when, and for which purpose (`header`: the Purpose header, `extension`: extensions.purpose)."""
+
+    principal: Principal
+    now: datetime
+    header: str | None
+    extension: str | None
+
+
+@dataclass(frozen=True)
+class Bounds:
+    """What the sources of a world can hold. `pageable`: every resource has a handle, so that every order is total."""
+
+    rows: int = 8
+    pageable: bool = False
+    kind: str = "postgresql"
+
+
+USUAL = Bounds()
+
+
+@st.composite
+def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
+    """One to three resources with relations in one or two sources, `bounds.rows` rows each, and up to eight grants."""
+    dice = Dice(draw)
+    resources = {word: _resource(dice, word, bounds) for word in WORDS[: dice.number(1, 3)]}
+    for number in range(dice.number(0, 3)):
+        _relate(dice, resources, number)
+    sources = [Source(key, f"系统{key}", owner.code, bounds.kind, Zone.EXTRANET, {}) for key, owner in SOURCES.items()]
+    snapshot = make_snapshot(
+        resources.values(),
+        sources=sources,
+        rule_set="order-809" if dice.chance(1, 6) else "ningxia-measures",
+    )
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {key: {} for key in SOURCES}
+    for resource in resources.values():
+        rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
+    grants = tuple(
+        _grant(dice, snapshot, dice.pick(list(resources.values())), number) for number in range(dice.number(0, 8))
+    )
+    return Drawn(snapshot, rows, grants)
+
+
+# --- catalogue -----------------------------------------------------------------------------------------------------
+
+
+def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
+    usual = dice.pick(CLASSES)
+
+    def share_class() -> ShareClass:
+        return usual if dice.chance(2, 3) else dice.pick(CLASSES)
+
+    link = dice.pick(list(JOINED))
+    items = [
+        _item(dice, "code", ScalarType.TEXT, share_class()),
+        _item(dice, "ref", ScalarType.TEXT, share_class()),
+        _item(dice, "link", link, share_class()),
+    ]
+    kinds = list(ScalarType)
+    items += [_item(dice, name, dice.pick(kinds), share_class()) for name in "abcd"[: dice.number(1, 4)]]
+    items = dice.shuffled(items)
+    keys: list[tuple[str, ...]] = []
+    for key in (("code",), ("link", "code"), ("ref", "a")):
+        if dice.chance(1, 2) and all(item.type.comparable for item in items if item.name in key):
+            keys.append(key)
+    handle = bounds.pageable or dice.chance(3, 4)
+    return make_resource(
+        word,
+        items,
+        group=dice.pick(("population", "transport")),
+        keys=keys,
+        handle="handle" if handle else None,
+        source=dice.pick(tuple(SOURCES)),
+        provider=dice.pick((PUBLIC_SECURITY, MARKET_REGULATION)),
+        code=f"1{WORDS.index(word)}/1",
+    )
+
+
+def _item(dice: Dice, name: str, kind: ScalarType, share_class: ShareClass) -> Item:
+    masks = dice.shuffled(dice.some(MASKS, 0, 3)) if kind is ScalarType.TEXT and dice.chance(1, 2) else []
+    return make_item(name, kind, share_class=share_class, masks=masks, nullable=dice.chance(2, 3))
+
+
+def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
+    """One more relation, both ends, where items of equal type can be found."""
+    left, right = (dice.pick(list(resources)) for _ in range(2))
+    here, there = resources[left], resources[right]
+    pairs = [
+        (mine, its)
+        for mine in ("ref", "code", "link")
+        for its in ("code", "ref", "link")
+        if here.item_by_name[mine].type is there.item_by_name[its].type
+    ]
+    linked = [dice.pick(pairs)]
+    if dice.chance(1, 5):
+        more = [pair for pair in pairs if pair[0] != linked[0][0] and pair[1] != linked[0][1]]
+        linked += [dice.pick(more)] if more else []
+    mine, its = [pair[0] for pair in linked], [pair[1] for pair in linked]
+    name, inverse = f"to{number}", f"from{number}"
+    classes = [ShareClass.UNCONDITIONAL, ShareClass.CONDITIONAL]
+    ends = (
+        (left, make_relation(name, there, mine, its, inverse=inverse, many=_many(dice, there, its),
+                             share_class=dice.pick(classes))),
+        (right, make_relation(inverse, here, its, mine, inverse=name, many=_many(dice, here, mine),
+                              share_class=dice.pick(classes))),
+    )  # fmt: skip
+    for word, end in ends:
+        resources[word] = replace(resources[word], relations=(*resources[word].relations, end))
+
+
+def _many(dice: Dice, target: Resource, items: Sequence[str]) -> bool:
+    """A relation may lead to one row only where a key of the target is among the linked items."""
+    if not any(set(key.items) <= set(items) for key in target.keys):
+        return True
+    return dice.chance(1, 3)
+
+
+# --- rows ----------------------------------------------------------------------------------------------------------
+
+
+def _rows(dice: Dice, resource: Resource, bounds: Bounds) -> list[dict[str, Any]]:
+    columns = {item.name: _column(dice, item) for item in resource.items}
+    rows: list[dict[str, Any]] = []
+    for number in range(dice.number(0, bounds.rows)):
+        row = {name: dice.pick(values) for name, values in columns.items()}
+        if resource.binding.handle is not None:
+            row["handle"] = (number * 7 + 3) % 31  # not the order of the table
+        if all(_new(key.items, row, rows) for key in resource.keys):
+            rows.append(row)
+    return rows
+
+
+def _column(dice: Dice, item: Item) -> list[Any]:
+    """The values that a column takes: few, often null, so that rows are alike."""
+    if item.name in ("code", "ref", "link"):
+        values = list(JOINED[item.type])
+        if item.type is ScalarType.TEXT and dice.chance(1, 4):
+            values += ["640105", "640199"]
+    else:
+        values = dice.some(POOLS[item.type], 1, 4)
+    return values if not item.nullable else [*values, None]
+
+
+def _new(key: Sequence[str], row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
+    values = [row[name] for name in key]
+    return None in values or all(values != [other[name] for name in key] for other in rows)
+
+
+# --- grants --------------------------------------------------------------------------------------------------------
+
+_STATES = (GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED, GrantState.DISPOSED)
+_BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATION)
+
+
+def _grant(dice: Dice, snapshot: Snapshot, resource: Resource, number: int) -> Grant:
+    items = dice.some([item.name for item in resource.items], 0)
+    relations = list(resource.relations)
+    masks = {}
+    for item in resource.items:
+        if item.name in items and item.masks and dice.chance(1, 2):
+            masks[item.name] = dice.pick(item.masks).name if dice.chance(9, 10) else "gone"
+    odd = dice.number(0, 11)  # most grants are usable
+    begins, ends = NOW - DAY, dice.pick((None, NOW + DAY))
+    if odd == 11:
+        begins, ends = dice.pick(((NOW + DAY, None), (NOW - DAY, NOW), (NOW, NOW + timedelta(microseconds=1))))
+    return Grant(
+        id=f"g{9 - number}",
+        requester=YINCHUAN.code if dice.chance(7, 8) else PUBLIC_SECURITY.code,
+        resource=resource.code,
+        items=frozenset(items),
+        relations=frozenset(relation.name for relation in relations if dice.chance(3, 4)),
+        purpose="licensing" if odd == 10 else PURPOSE,
+        valid_from=begins,
+        valid_to=ends,
+        basis=dice.pick(_BASES),
+        state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
+        usage=Usage.STATISTICS if odd == 8 else Usage.READ,
+        scope=_scope(dice, resource),
+        masks=masks,
+    )
+
+
+def _scope(dice: Dice, resource: Resource) -> Expression:
+    if dice.chance(1, 3):
+        return predicate_from_document({}, resource)
+    odd = dice.number(0, 30)
+    if odd == 30:
+        return FALSE
+    if odd == 29:  # names an attribute that does not exist
+        code = resource.item_by_name["code"]
+        return Compare(CompareOp.EQ, ItemRef("code", code.type), Attribute("department.colour"))
+    return predicate_from_document(_predicate(dice, resource, 2), resource)
+
+
+def _predicate(dice: Dice, resource: Resource, depth: int) -> dict[str, Any]:
+    form = dice.number(0, 6) if depth else 0
+    if form == 6:
+        return {"not": _predicate(dice, resource, depth - 1)}
+    if form >= 4:
+        parts = [_predicate(dice, resource, depth - 1) for _ in range(dice.number(1, 2))]
+        return {"and" if form == 4 else "or": parts}
+    item = dice.pick(resource.items)
+    return {item.name: _test(dice, item)}
+
+
+def _test(dice: Dice, item: Item) -> dict[str, Any]:
+    if not item.type.comparable or dice.chance(1, 6):
+        return {"isNull": dice.chance(1, 2)}
+    if item.type is ScalarType.TEXT and dice.chance(1, 6):
+        return dice.pick(
+            (
+                {"within": {"attribute": "department.division"}},
+                {"within": "640105"},
+                {"within": "640000"},
+                {"eq": {"attribute": "department.code"}},
+                {"ne": {"attribute": "department.division"}},
+            )
+        )
+    values = [to_json(item.type, value) for value in operands(item)]
+    operator = dice.pick(
+        ("ne", "eq", "in", "notIn", "lt", "gte", *(("contains",) if item.type is ScalarType.TEXT else ()))
+    )
+    if operator in ("in", "notIn"):
+        return {operator: [dice.pick(values) for _ in range(dice.number(0, 3))]}
+    return {operator: dice.pick(values)}
+
+
+def operands(item: Item) -> Sequence[Any]:
+    """Values to compare an item with: mostly such as its column has."""
+    return JOINED[item.type] if item.name in ("code", "ref", "link") else POOLS[item.type]
+
+
+# --- who asks ------------------------------------------------------------------------------------------------------
+
+
+@st.composite
+def askers(draw: st.DrawFn, drawn: Drawn) -> Asker:
+    """Mostly a client of Yinchuan under the grants' purpose, without any narrowing."""
+    dice = Dice(draw)
+    odd = dice.number(0, 9)
+    department, roles, scopes = YINCHUAN, frozenset[str](), None
+    if odd == 9:
+        department = PUBLIC_SECURITY
+        roles = frozenset({OWN_DATA_ROLE}) if dice.chance(2, 3) else roles
+    if odd == 8:
+        roles = frozenset({OWN_DATA_ROLE})
+    if odd in (6, 7):
+        scopes = frozenset(_scopes(dice, drawn.snapshot))
+    purposes, header, extension = frozenset({PURPOSE}), None, None
+    if odd == 5:
+        purposes = dice.pick((frozenset({PURPOSE, "licensing"}), frozenset[str](), frozenset({"nothing"})))
+        header = dice.pick((None, PURPOSE, "licensing"))
+        extension = dice.pick((None, PURPOSE, "licensing"))
+    principal = Principal(department, "app", roles=roles, scopes=scopes, purposes=purposes)
+    return Asker(principal, dice.pick(MOMENTS) if dice.chance(1, 4) else NOW, header, extension)
+
+
+def _scopes(dice: Dice, snapshot: Snapshot) -> list[TokenScope]:
+    scopes: list[TokenScope] = []
+    for resource in snapshot.resources.values():
+        names: list[str] = [item.name for item in resource.items]
+        names += [relation.name for relation in resource.relations]
+        form = dice.number(0, 2)
+        if form == 1:
+            scopes.append(TokenScope(resource.code))
+        elif form == 2:
+            scopes += [TokenScope(resource.code, name) for name in dice.some(names, 1)]
+    return scopes
+
+
+def every_relation(drawn: Drawn) -> list[tuple[Resource, Relation]]:
+    return [(r, relation) for r in drawn.snapshot.resources.values() for relation in r.relations]

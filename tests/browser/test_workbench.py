@@ -92,14 +92,14 @@ async def test_each_tab_asks_as_its_example_says(browser: Browser) -> None:
     with Platform(SCHEMA) as platform:
         async with visit(browser, platform) as opened:
             page = opened.page
-            await page.get_by_role("tab", name="Allowance").click()
+            await page.get_by_role("tab", name="民政厅查居民电话").click()
             await expect(page.locator("select[name=department]")).to_have_value("civil-affairs")
             await opened.run("139****0000")
-            await page.get_by_role("tab", name="Residents").click()
+            await page.get_by_role("tab", name="税务局查居民").click()
             await expect(page.locator("select[name=department]")).to_have_value("taxation")
             await page.select_option("select[name=department]", "public-security")
-            await page.get_by_role("tab", name="Allowance").click()
-            await page.get_by_role("tab", name="Residents").click()
+            await page.get_by_role("tab", name="民政厅查居民电话").click()
+            await page.get_by_role("tab", name="税务局查居民").click()
             await expect(page.locator("select[name=department]")).to_have_value("public-security")
             # GraphiQL stores its tabs half a second late
             await page.wait_for_timeout(1_000)
@@ -112,7 +112,7 @@ async def test_a_closed_example_opens_again_from_the_menu(browser: Browser) -> N
     with Platform(SCHEMA) as platform:
         async with visit(browser, platform) as opened:
             page = opened.page
-            await page.get_by_role("tab", name="Allowance").click()
+            await page.get_by_role("tab", name="民政厅查居民电话").click()
             await page.locator(".graphiql-tab-close:visible").click()
             await expect(page.get_by_role("tab")).to_have_count(2)
             await page.get_by_role("button", name="示例查询").click()
@@ -146,7 +146,7 @@ async def test_the_schema_is_one_lean_introspection(browser: Browser) -> None:
     with Platform(SCHEMA) as platform:
         async with visit(browser, platform) as opened:
             await expect(opened.page.locator(DOCS)).to_contain_text("PopulationData")
-            await opened.page.get_by_role("tab", name="Allowance").click()
+            await opened.page.get_by_role("tab", name="民政厅查居民电话").click()
             await opened.run("139****0000")
         assert platform.operations() == ["WorkbenchOutline", "WorkbenchSchema", "Allowance"]
         introspection = platform.requests[1].body["query"]

@@ -15,6 +15,8 @@ const RULES: Rules = {
     ['children: "Variables"', 'children: #Variables#'],
     ['children: "Headers"', 'children: #Headers#'],
     ['? "Variables" : "Headers"', '? #Variables# : #Headers#'],
+    ['title: tab.title', 'title: tabTitle(tab)'],
+    ['children: tab.title', 'children: tabTitle(tab)'],
   ],
   'graphiql/dist/ui/sidebar.js': [
     ['`Re-fetch GraphQL schema (${KEY_MAP.refetchSchema.key})`', '#Re-fetch GraphQL schema# + ` (${KEY_MAP.refetchSchema.key})`'],
@@ -141,7 +143,7 @@ export function translateGraphiQL(words: string): Plugin {
         }
         translated = translated.replace(LINKS, '');
       }
-      return { code: `import { graphiqlWord } from ${JSON.stringify(words)};\n${translated}`, map: null };
+      return { code: `import { graphiqlWord, tabTitle } from ${JSON.stringify(words)};\n${translated}`, map: null };
     },
     buildEnd(error) {
       if (!error && unseen.size > 0) {

@@ -95,3 +95,9 @@ export function graphiqlWord(english: string): string {
   }
   return language === 'zh' ? (CHINESE[english] ?? english) : english;
 }
+
+/** A tab goes by the comment in its first line, as our examples have one, else by its operation's name. */
+export function tabTitle(tab: { query: string | null; title: string }): string {
+  const comment = /^\s*#\s*(.*\S)/.exec(tab.query?.split('\n', 1)[0] ?? '');
+  return comment?.[1] ?? (tab.title === '<untitled>' ? say('untitled') : tab.title);
+}

@@ -196,8 +196,13 @@ function TokenForm() {
 }
 
 function Examples({ session }: { session: DemoSession }) {
-  const { tabs, queryEditor, variableEditor } = useGraphiQL(pick('tabs', 'queryEditor', 'variableEditor'));
+  const { tabs, activeTabIndex, queryEditor, variableEditor } = useGraphiQL(
+    pick('tabs', 'activeTabIndex', 'queryEditor', 'variableEditor'),
+  );
   const { addTab, changeTab } = useGraphiQLActions();
+  useEffect(() => {
+    document.querySelector('.graphiql-tab-active')?.scrollIntoView({ block: 'nearest', inline: 'nearest' });
+  }, [activeTabIndex]);
   const open = (example: Example) => {
     const text = exampleText(example);
     const index = tabs.findIndex(({ query }) => query === text);

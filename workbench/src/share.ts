@@ -88,7 +88,7 @@ export function ShareMarks(): null {
           range: monaco.Range.fromPositions(model.getPositionAt(start), model.getPositionAt(end)),
           options: {
             after: {
-              content: `\u00a0${say(`share${share}`)}\u00a0`,
+              content: `\u00a0${say(`share${share}`).replaceAll(' ', '\u00a0')}\u00a0`,
               inlineClassName: `share-mark share-mark-${share}`,
               inlineClassNameAffectsLetterSpacing: true,
               cursorStops: monaco.editor.InjectedTextCursorStops.None,

@@ -60,6 +60,7 @@ const WORDS = {
   },
   client: { zh: '客户端 {client}', en: 'client {client}' },
   unknownDepartment: { zh: '部门未知', en: 'unknown department' },
+  untitled: { zh: '未命名', en: 'untitled' },
   hint: { zh: '按 ▶ 或 Ctrl+Enter 运行查询', en: 'Press ▶ or Ctrl+Enter to run the query' },
   denialsTitle: { zh: '有 {n} 处未返回数据', en: 'Fields denied: {n}' },
   errorsTitle: { zh: '查询有误', en: 'The query failed' },

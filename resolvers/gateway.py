@@ -143,6 +143,7 @@ class Gateway:
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
         self._served: _Served | None = None
+        self._former: _Served | None = None
         self._building: asyncio.Task[_Served] | None = None
 
     # --- what belongs to a snapshot --------------------------------------------------------------------------------
@@ -155,16 +156,20 @@ class Gateway:
     async def _serve(self, snapshot: Snapshot) -> _Served:
         """The schema of `snapshot`, built off the event loop once, however many requests wait for it."""
         while self._served is None or self._served.schema.snapshot is not snapshot:
+            if self._former is not None and self._former.schema.snapshot is snapshot:
+                return self._former  # a request that began just before a publication
             if self._served is not None and self._served.schema.snapshot.number > snapshot.number:
-                return await self._build(snapshot)  # a request that kept an older snapshot
+                return await self._build(snapshot)
             if self._building is None:
                 self._building = asyncio.create_task(self._build(snapshot))
             building = self._building
             try:
-                self._served = await asyncio.shield(building)
+                built = await asyncio.shield(building)
             finally:
                 if building.done() and self._building is building:
                     self._building = None
+            if self._served is not built:
+                self._former, self._served = self._served, built
         return self._served
 
     async def _build(self, snapshot: Snapshot) -> _Served:

@@ -9,6 +9,10 @@ _LITERALS = re.compile(r"\"[^\"]*\"|'[^']*'|`[^`]*`|\(.*\)|\d+", re.DOTALL)
 _log = structlog.get_logger("tanglai.connectors")
 
 
+class Fault(Exception):
+    """A failure whose text is the program's own: names from the catalogue, codes, but no value and no address."""
+
+
 def redacted(text: str) -> str:
     """`text` of a driver with everything that may be a value, a name or an address replaced by `?`."""
     return _LITERALS.sub("?", text)[:300]
@@ -16,4 +20,5 @@ def redacted(text: str) -> str:
 
 def log_failure(source: str, error: BaseException, **facts: str | None) -> None:
     """Logs that a call to `source` failed; `facts` are codes and names that hold no values."""
-    _log.warning("source call failed", source=source, error=type(error).__name__, detail=redacted(str(error)), **facts)
+    detail = str(error) if isinstance(error, Fault) else redacted(str(error))
+    _log.warning("source call failed", source=source, error=type(error).__name__, detail=detail, **facts)

@@ -14,6 +14,8 @@ from typing import Any
 import httpx
 import stamina
 
+from connectors.failures import Fault
+
 _REDIRECTS = 3
 _ATTEMPTS = 4
 _THREAD_BYTES = 200_000
@@ -23,8 +25,8 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it writes URL
 _EXPONENT = re.compile(r"[eE]([+-]?\d+)")
 
 
-class HttpFault(Exception):
-    """The endpoint did not answer as it should. `text` holds no value and no address."""
+class HttpFault(Fault):
+    """The endpoint did not answer as it should."""
 
 
 class _Retryable(HttpFault):

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from connectors.failures import log_failure
+from connectors.failures import Fault, log_failure
 from connectors.protocol import Connector, ConnectorKind, SourceUnavailable
 from connectors.registry import KINDS
 from tanglai.catalogue.model import Source
@@ -74,7 +74,7 @@ class SourcePool:
                 raise ValueError(f"there is no connector of kind `{source.kind}`")
             return kind.open(source.key, source.options, self._environment)
         except ValueError as error:
-            log_failure(source.key, error, reason=str(error))
+            log_failure(source.key, Fault(str(error)))
             raise SourceUnavailable(source.key) from None
 
     def _sweep(self, now: float) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from sqlalchemy.sql.elements import ColumnElement
 from sqlalchemy.types import TypeEngine
 
+from connectors.failures import Fault
 from connectors.sql.parameters import Convert, Parameters
 from tanglai.catalogue.expressions import Column, CompareOp, MatchOp
 from tanglai.catalogue.masks import Mask
@@ -22,7 +23,7 @@ DEFAULT_TIMEZONE = "Asia/Shanghai"
 """In which times without zone are read where the catalogue names no other."""
 
 
-class StructureMismatch(Exception):
+class StructureMismatch(Fault):
     """A table or column is not there, or its own type cannot be read as the declared one. Known before any row."""
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from tests.gateways import Answer, World
 from tests.oracle.foresight import Expected
 from tests.oracle.graphql_text import write
-from tests.oracle.language import ABSENT, ById, Field, Listing, Operation, Pick, Place, change, fields
+from tests.oracle.language import ABSENT, ById, Field, Listing, Missing, Operation, Pick, Place, Walk, change, fields
 from tests.oracle.oracle import CursorMark, Oracle, RowMark
 from tests.oracle.sight import Situation, choose_purpose
 from tests.oracle.worlds import Asker, Drawn
@@ -29,6 +29,7 @@ class Tally:
 
 
 TALLY = Tally()
+PAGE_INFO = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor")
 
 
 def situation(drawn: Drawn, asker: Asker) -> Situation:
@@ -46,11 +47,13 @@ class Duel:
     drawn: Drawn
     asker: Asker
     world: World
-    oracle: Oracle = field(init=False)
+    oracle: Oracle
     ids: dict[RowMark, str] = field(default_factory=dict)
+    tokens: dict[str, int] = field(default_factory=dict)  # cursors seen, with the row that each stands for
 
-    def __post_init__(self) -> None:
-        self.oracle = Oracle(situation(self.drawn, self.asker))
+    @classmethod
+    def of(cls, drawn: Drawn, asker: Asker, world: World) -> "Duel":
+        return cls(drawn, asker, world, Oracle(situation(drawn, asker)))
 
     async def ask(self, operation: Operation) -> Answer:
         text, variables = write(operation, self.drawn.snapshot)
@@ -112,8 +115,9 @@ class Duel:
                 assert isinstance(got, str), at
                 assert self.ids.setdefault(expected, got) == got, at
                 assert len(set(self.ids.values())) == len(self.ids), at
-            case CursorMark():
+            case CursorMark(row):
                 assert isinstance(got, str), at
+                self.tokens[got] = row
             case dict():
                 assert isinstance(got, dict), (at, expected, got)
                 assert list(expected) == list(got), (at, list(expected), list(got))
@@ -128,6 +132,41 @@ class Duel:
             case _:
                 assert expected == got, (at, expected, got)
                 assert isinstance(expected, bool) is isinstance(got, bool), (at, expected, got)
+
+    async def walk(self, walk: Walk) -> None:
+        """Follows cursors from either end; the pages together are the whole list."""
+        whole = await self._page(walk, first=1000)
+        if whole is None:
+            return
+        for forwards in (True, False):
+            rows: list[Any] = []
+            cursor: Place | Missing = ABSENT
+            for _ in range(len(whole["edges"]) + 1):
+                page = {"first": walk.size, "after": cursor} if forwards else {"last": walk.size, "before": cursor}
+                found = await self._page(walk, **page)
+                assert found is not None
+                rows = rows + found["edges"] if forwards else found["edges"] + rows
+                info = found["pageInfo"]
+                if not info["hasNextPage" if forwards else "hasPreviousPage"]:
+                    break
+                token = info["endCursor" if forwards else "startCursor"]
+                cursor = Place(token, self.tokens[token])
+                TALLY.cursors += 1
+            assert rows == whole["edges"], f"pages of {walk.size} are not the list: {walk}"
+
+    async def _page(self, walk: Walk, **page: Any) -> dict[str, Any] | None:
+        names = self.drawn.snapshot.resources[walk.resource].names
+        selections = (
+            Field("edges", selections=(Field("cursor"), Field("node", selections=walk.selections))),
+            Field("pageInfo", selections=tuple(Field(name) for name in PAGE_INFO)),
+        )
+        listed = Field(names.list, None, Listing(walk.where, walk.order, **page), selections)
+        data = Field("data", selections=(Field(names.group, selections=(listed,)),))
+        answer = await self.compare(Operation((data,), walk.fragments))
+        if "data" not in answer.body:
+            return None
+        found: dict[str, Any] | None = answer.data["data"][names.group][names.list]
+        return found
 
     # --- cursors and ids -------------------------------------------------------------------------------------------
 

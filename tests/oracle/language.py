@@ -140,6 +140,18 @@ class Operation:
     refuse: bool = False
 
 
+@dataclass(frozen=True)
+class Walk:
+    """A list to be read page by page, `size` rows each, from either end."""
+
+    resource: str
+    where: Any
+    order: Any
+    selections: tuple[Selection, ...]
+    fragments: Mapping[str, Fragment]
+    size: int
+
+
 def given(value: Any) -> Any:
     """An argument's value: what a variable holds, else the value itself."""
     return value.value if isinstance(value, Var) else value

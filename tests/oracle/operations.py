@@ -24,11 +24,12 @@ from tests.oracle.language import (
     Selection,
     Spread,
     Var,
+    Walk,
 )
 from tests.oracle.sight import Sight
 from tests.oracle.worlds import operands
 
-_RESPECT = 19
+_RESPECT = 30
 """Of how many uses outside selection all but one are of items that may be used, so that most operations answer."""
 
 
@@ -36,6 +37,19 @@ _RESPECT = 19
 def operations(draw: st.DrawFn, sights: dict[str, Sight]) -> Operation:
     """An operation for a principal that sees `sights` (by resource code)."""
     return Writer(Dice(draw), sights).operation()
+
+
+@st.composite
+def walks(draw: st.DrawFn, sights: dict[str, Sight]) -> Walk | None:
+    """A list to be read page by page, of a resource that can be; None where there is none."""
+    writer = Writer(Dice(draw), sights)
+    pageable = [r for r in writer.resources.values() if r.binding.handle is not None and sights[r.code].gone is None]
+    if not pageable:
+        return None
+    resource = writer.dice.pick(pageable)
+    where, order = writer.maybe_where(resource), writer.order(resource)
+    selections = (Field("id"), *writer.row(resource, 2))
+    return Walk(resource.code, where, order, selections, dict(writer.fragments), writer.dice.pick((2, 1, 3)))
 
 
 class Writer:
@@ -87,7 +101,7 @@ class Writer:
             return self._data()
         resource, row = self.dice.pick(rows)
         inner: list[Selection] = [Field("id"), Field("__typename")] if self.dice.chance(1, 2) else []
-        inner.append(Inline(resource.names.type, self._row(resource, 0)))
+        inner.append(Inline(resource.names.type, self.row(resource, 0)))
         return Field("node", self._alias(), ById(resource.code, row), tuple(inner))
 
     def _member(self, resource: Resource) -> Field:
@@ -108,7 +122,7 @@ class Writer:
             value = rows[row][item.column.name] if row < len(rows) else None
             values[item.graphql] = self._value(dice.pick(operands(item)) if value is None else value)
         name = lookup_field_name(resource, key)
-        return Field(name, self._alias(), ByKey(values), self._row(resource, 0), self._only())
+        return Field(name, self._alias(), ByKey(values), self.row(resource, 0), self._only())
 
     def _pick_key(self, resource: Resource) -> Key:
         sight = self.sights[resource.code]
@@ -141,9 +155,9 @@ class Writer:
             before = Pick(dice.number(0, 4))
         if dice.chance(1, 60):
             after = dice.pick((None, Place("c.AAAA", None), Place("", None)))
-        return Listing(self._maybe_where(resource), self._order(resource), first, last, after, before)
+        return Listing(self.maybe_where(resource), self.order(resource), first, last, after, before)
 
-    def _maybe_where(self, resource: Resource) -> Any:
+    def maybe_where(self, resource: Resource) -> Any:
         dice = self.dice
         if dice.chance(2, 5):
             return ABSENT
@@ -153,7 +167,7 @@ class Writer:
             return Var(self._where(resource, 2, literal=True))
         return self._where(resource, 3)
 
-    def _order(self, resource: Resource) -> Any:
+    def order(self, resource: Resource) -> Any:
         dice = self.dice
         if dice.chance(1, 2):
             return ABSENT
@@ -169,11 +183,11 @@ class Writer:
         parts: list[Selection] = []
         form = dice.number(0, 7)
         if form != 7:
-            parts.append(Field("nodes", self._alias(1, 6), selections=self._row(resource, depth), only=self._only()))
+            parts.append(Field("nodes", self._alias(1, 6), selections=self.row(resource, depth), only=self._only()))
         if form >= 5:
             inner: list[Selection] = [Field("cursor")]
             if dice.chance(1, 2):
-                inner.append(Field("node", self._alias(1, 6), selections=self._row(resource, depth)))
+                inner.append(Field("node", self._alias(1, 6), selections=self.row(resource, depth)))
             parts.append(Field("edges", self._alias(1, 6), selections=tuple(inner)))
         if dice.chance(1, 3):
             names = ("hasNextPage", "hasPreviousPage", "startCursor", "endCursor", "__typename")
@@ -187,7 +201,7 @@ class Writer:
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
-    def _row(self, resource: Resource, depth: int) -> tuple[Selection, ...]:
+    def row(self, resource: Resource, depth: int) -> tuple[Selection, ...]:
         dice = self.dice
         items = dice.some(resource.items, 1, 4)
         fields: list[Selection] = [Field(item.graphql, self._alias(1, 5), only=self._only()) for item in items]
@@ -206,7 +220,7 @@ class Writer:
         target = self.resources[relation.target]
         if relation.many:
             return self._list(target, relation.graphql, depth)
-        return Field(relation.graphql, self._alias(1, 6), selections=self._row(target, depth), only=self._only())
+        return Field(relation.graphql, self._alias(1, 6), selections=self.row(target, depth), only=self._only())
 
     def _wrapped(self, resource: Resource, fields: list[Selection]) -> list[Selection]:
         """Some of `fields` in fragments of every kind."""
@@ -255,7 +269,7 @@ class Writer:
                 parts.append(Field(function, self._alias(1, 6), selections=tuple(inner)))
         parts = parts or [Field("count")]
         name = aggregate_field_name(resource.names)
-        return Field(name, self._alias(), Figures(self._maybe_where(resource), group), tuple(parts), self._only())
+        return Field(name, self._alias(), Figures(self.maybe_where(resource), group), tuple(parts), self._only())
 
     # --- filters ---------------------------------------------------------------------------------------------------
 
@@ -265,7 +279,7 @@ class Writer:
         usable = [item for item in items if sight.gone is None and sight.use(item.name) is None]
         if self.dice.chance(1, _RESPECT):
             return items
-        return usable or (items if self.dice.chance(1, 4) else [])
+        return usable or (items if self.dice.chance(1, 10) else [])
 
     def _followed(self, resource: Resource) -> list[Relation]:
         relations = list(resource.relations)
@@ -298,10 +312,10 @@ class Writer:
                 items = self._usable(resource, list(resource.items))
                 if items:
                     item = dice.pick(items)
-                    where[item.graphql] = self._test(item, literal)
+                    where[item.graphql] = self._test(resource, item, literal)
         return where
 
-    def _test(self, item: Item, literal: bool) -> dict[str, Any]:
+    def _test(self, resource: Resource, item: Item, literal: bool) -> dict[str, Any]:
         dice = self.dice
         if not item.type.comparable or dice.chance(1, 8):
             return {"isNull": dice.chance(1, 2)} if dice.chance(9, 10) else {}
@@ -313,17 +327,26 @@ class Writer:
         test: dict[str, Any] = {}
         for operator in dice.some(operators, 1, 1 if dice.chance(4, 5) else 2):
             if operator in ("in", "notIn"):
-                values = [dice.pick(operands(item)) for _ in range(dice.number(0, 3))]
+                values = [self._operand(resource, item) for _ in range(dice.number(0, 3))]
                 whole = not literal and dice.chance(1, 2)
                 test[operator] = Var(values) if whole else [self._value(value, literal) for value in values]
             else:
-                operand = dice.pick(operands(item))
+                operand = self._operand(resource, item)
                 if operator in ("startsWith", "contains"):
                     operand = operand[: dice.number(0, 3)]
                 test[operator] = self._value(operand, literal)
         if not literal and dice.chance(1, 80):
             test[dice.pick(operators[:2])] = dice.pick((None, Var(None), Var(ABSENT)))
         return test
+
+    def _operand(self, resource: Resource, item: Item) -> Any:
+        """A value to compare with: mostly one that stands in the column."""
+        rows = self.sights[resource.code].rows
+        if rows and self.dice.chance(2, 3):
+            value = self.dice.pick(rows)[item.column.name]
+            if value is not None:
+                return value
+        return self.dice.pick(operands(item))
 
     # --- small parts -----------------------------------------------------------------------------------------------
 

@@ -1,31 +1,40 @@
-"""Random operations over random worlds: the gateway answers as the oracle does."""
+"""Random operations over random worlds: the gateway answers as the oracle does, and however its plan is optimised."""
 
 import asyncio
 
 from hypothesis import HealthCheck, given, settings
 
-from resolvers.limits import Limits
-from tests.gateways import World
-from tests.oracle.comparing import TALLY, Duel
+from connectors.pool import SourcePool
+from tanglai.storage.embedded import EmbeddedPostgres
+from tests.oracle.duels import fight, fight_on_postgresql
 from tests.oracle.examples import Example, examples
+from tests.oracle.worlds import Bounds
 
 SETTINGS = settings(
-    max_examples=300, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck)
+    deadline=None, derandomize=True, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
+PAGEABLE = Bounds(pageable=True)
 
 
-async def hold(example: Example) -> None:
-    """One gateway answers all askers of the example as the oracle does."""
-    drawn = example.drawn
-    world = World(drawn.snapshot, drawn.rows, drawn.grants, limits=Limits(rows=10**9))
-    TALLY.examples += 1
-    for asker, operations in example.asked:
-        duel = Duel(drawn, asker, world)
-        for operation in operations:
-            await duel.compare(operation)
-
-
-@SETTINGS
+@settings(SETTINGS, max_examples=350)
 @given(examples())
 def test_gateway_and_oracle_agree(example: Example) -> None:
-    asyncio.run(hold(example))
+    asyncio.run(fight(example))
+
+
+def test_they_agree_over_postgresql(postgres: EmbeddedPostgres) -> None:
+    postgres.create_database("oracle")
+    url = postgres.url("oracle")
+    with asyncio.Runner() as runner:
+        pool = SourcePool({})
+
+        @settings(SETTINGS, max_examples=60)
+        @given(examples(PAGEABLE))
+        def hold(example: Example) -> None:
+            runner.run(fight_on_postgresql(example, url, pool))
+
+        try:
+            hold()
+        finally:
+            runner.run(pool.close())
+    postgres.drop_database("oracle")

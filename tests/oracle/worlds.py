@@ -76,7 +76,7 @@ MASKS = (
     NamedMask("none", Mask(MaskKind.REDACT)),
 )
 WORDS = ("person", "car", "house")
-CLASSES = (ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL, ShareClass.CONDITIONAL, ShareClass.NOT_SHARED)
+CLASSES = (*(ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL) * 4, ShareClass.NOT_SHARED)
 SOURCES = {"main": PUBLIC_SECURITY, "traffic": MARKET_REGULATION}
 DAY = timedelta(days=1)
 MOMENTS = (NOW, NOW - DAY, NOW + DAY, NOW + timedelta(microseconds=1))
@@ -105,7 +105,7 @@ class Asker:
 class Bounds:
     """What the sources of a world can hold. `pageable`: every resource has a handle, so that every order is total."""
 
-    rows: int = 8
+    rows: int = 10
     pageable: bool = False
     kind: str = "postgresql"
 
@@ -115,7 +115,7 @@ USUAL = Bounds()
 
 @st.composite
 def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
-    """One to three resources with relations in one or two sources, `bounds.rows` rows each, and up to eight grants."""
+    """One to three resources with relations in one or two sources, `bounds.rows` rows each, and up to nine grants."""
     dice = Dice(draw)
     resources = {word: _resource(dice, word, bounds) for word in WORDS[: dice.number(1, 3)]}
     for number in range(dice.number(0, 3)):
@@ -130,7 +130,7 @@ def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
     for resource in resources.values():
         rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
     grants = tuple(
-        _grant(dice, snapshot, dice.pick(list(resources.values())), number) for number in range(dice.number(0, 8))
+        _grant(dice, snapshot, dice.pick(list(resources.values())), number) for number in range(9 - dice.number(0, 9))
     )
     return Drawn(snapshot, rows, grants)
 
@@ -215,7 +215,7 @@ def _many(dice: Dice, target: Resource, items: Sequence[str]) -> bool:
 def _rows(dice: Dice, resource: Resource, bounds: Bounds) -> list[dict[str, Any]]:
     columns = {item.name: _column(dice, item) for item in resource.items}
     rows: list[dict[str, Any]] = []
-    for number in range(dice.number(0, bounds.rows)):
+    for number in range(bounds.rows - dice.number(0, bounds.rows)):
         row = {name: dice.pick(values) for name, values in columns.items()}
         if resource.binding.handle is not None:
             row["handle"] = (number * 7 + 3) % 31  # not the order of the table
@@ -247,7 +247,7 @@ _BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATI
 
 
 def _grant(dice: Dice, snapshot: Snapshot, resource: Resource, number: int) -> Grant:
-    items = dice.some([item.name for item in resource.items], 0)
+    items = dice.some([item.name for item in resource.items], 1 if dice.chance(7, 8) else 0)
     relations = list(resource.relations)
     masks = {}
     for item in resource.items:
@@ -343,8 +343,8 @@ def askers(draw: st.DrawFn, drawn: Drawn) -> Asker:
     purposes, header, extension = frozenset({PURPOSE}), None, None
     if odd == 5:
         purposes = dice.pick((frozenset({PURPOSE, "licensing"}), frozenset[str](), frozenset({"nothing"})))
-        header = dice.pick((None, PURPOSE, "licensing"))
-        extension = dice.pick((None, PURPOSE, "licensing"))
+        asked = dice.pick((None, PURPOSE, "licensing")) if PURPOSE in purposes or dice.chance(1, 4) else None
+        header, extension = dice.pick(((asked, None), (None, asked), (asked, asked), (asked, PURPOSE)))
     principal = Principal(department, "app", roles=roles, scopes=scopes, purposes=purposes)
     return Asker(principal, dice.pick(MOMENTS) if dice.chance(1, 4) else NOW, header, extension)
 

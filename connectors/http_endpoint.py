@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import Field
 
 from connectors.options import Options, validated
-from connectors.protocol import KEYS, Arguments, SourceQuery
+from connectors.protocol import KEYS, Arguments, SourceQuery, is_keyset
 from tanglai.catalogue.expressions import And, Case, Column, Compare, CompareOp, Expression, In, IsTrue, Or, Slot, Value
 from tanglai.catalogue.scalars import ScalarType, to_json
 
@@ -128,7 +128,9 @@ class UnsendableValue(Exception):
 def requests(query: SourceQuery, declared: Endpoint, arguments: Arguments) -> list[Request]:
     """The requests that together give every row that can pass; none where none can pass.
 
-    INVARIANT: the parameters come from the query and its arguments alone, never from what a source answered.
+    INVARIANT: the parameters come from the query and its arguments alone, never from what this source answered.
+    INVARIANT: link keys may be hidden from the requester, so none of them makes the call fail: one that the endpoint's
+    notation cannot carry is left out, as if nothing had it.
     """
     wanted = _wanted(query, declared, arguments)
     if any(not values for values in wanted.values()):
@@ -182,21 +184,28 @@ def _wanted(query: SourceQuery, declared: Endpoint, arguments: Arguments) -> dic
     wanted: dict[str, list[Any]] = {}
     for column, nodes in _implied(query).items():
         if column.name in declared.filters:
-            wanted[column.name] = _values(nodes, arguments)
+            wanted[column.name] = _values(nodes, arguments, declared.filters[column.name])
     for index, link in enumerate(query.links):
         if link.name in declared.filters:
-            keys = [key[index] if len(query.links) > 1 else key for key in arguments[KEYS]]
-            values = list(dict.fromkeys(keys))
+            keys = (key[index] if len(query.links) > 1 else key for key in arguments[KEYS])
+            values = [key for key in dict.fromkeys(keys) if _sendable(key, declared.filters[link.name])]
             known = wanted.get(link.name)
             wanted[link.name] = values if known is None else [value for value in values if value in known]
     return wanted
 
 
-def _values(nodes: Sequence[Value | Slot], arguments: Arguments) -> list[Any]:
+def _sendable(key: Any, filter_: Filter) -> bool:
+    """Whether a list of keys can carry `key`."""
+    return not (isinstance(key, str) and "," in key and filter_.op == "in" and filter_.style == "comma")
+
+
+def _values(nodes: Sequence[Value | Slot], arguments: Arguments, filter_: Filter) -> list[Any]:
     values: list[Any] = []
     for node in nodes:
         if isinstance(node, Value):
             values.append(node.value)
+        elif node.many and is_keyset(node.path):
+            values.extend(key for key in arguments[node.path] if _sendable(key, filter_))
         elif node.many:
             values.extend(arguments[node.path])
         else:

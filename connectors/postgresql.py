@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,9 +14,9 @@ from pydantic import AliasChoices, Field, field_validator
 
 from connectors.columns import tables
 from connectors.failures import log_failure
-from connectors.local import bound
 from connectors.options import Options, read
 from connectors.postgresql_catalog import introspect, table_facts
+from connectors.postgresql_pool import ConnectionPool
 from connectors.protocol import (
     KEYS,
     Arguments,
@@ -27,6 +28,7 @@ from connectors.protocol import (
     TableStructure,
 )
 from connectors.sql.dialect import StructureMismatch, TableFacts
+from connectors.sql.expressions import Facts
 from connectors.sql.postgresql import PostgreSQLDialect
 from connectors.sql.statement import Statement, compile_query
 from tanglai.catalogue.expressions import Slot
@@ -49,7 +51,6 @@ _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 3600)
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _DAYS = _EPOCH.toordinal()
 _TICK = timedelta(microseconds=1)
-_RELEASE_SECONDS = 5.0
 _FACTS_SECONDS = 60.0
 _STRUCTURE_SECONDS = 60.0
 _GONE = (
@@ -85,24 +86,6 @@ class PostgreSQLOptions(Options):
         return dsn
 
 
-class _Connection(asyncpg.Connection):  # type: ignore[misc]
-    """Keeps its session between calls: nothing in it is ever changed but the bound on time."""
-
-    __slots__ = ("bound",)
-
-    def get_reset_query(self) -> str:
-        return ""
-
-    async def bounded_fetch(self, text: str, parameters: list[Any], seconds: float) -> list[Any]:
-        """Rows of `text`; the server stops by itself some time after `seconds`, should the client be gone."""
-        most = next((step for step in _SECONDS if step >= seconds), _SECONDS[-1])
-        if getattr(self, "bound", None) != most:
-            await self.execute(f"SET statement_timeout = {most * 1000}")
-            self.bound = most
-        rows: list[Any] = await self.fetch(text, *parameters)
-        return rows
-
-
 class PostgreSQLConnector:
     """See `Connector`. Statements are compiled once per query and prepared once per connection."""
 
@@ -112,11 +95,10 @@ class PostgreSQLConnector:
         self._key = key
         self._options = options
         self._dialect = PostgreSQLDialect()
-        self._pool: asyncpg.Pool | None = None
-        self._opening = asyncio.Lock()
+        self._pool = ConnectionPool(self._connect, options.pool.max)
+        self._bounds: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._facts: dict[tuple[str | None, str], tuple[float, TableFacts]] = {}
-        self._statements: WeakKeyDictionary[SourceQuery, dict[bool, Statement]] = WeakKeyDictionary()
-        self._background: set[asyncio.Task[None]] = set()
+        self._compiled: WeakKeyDictionary[SourceQuery, _Compiled] = WeakKeyDictionary()
 
     async def fetch(self, query: SourceQuery, arguments: Arguments, *, timeout: float) -> list[Row]:
         if query.links and not arguments[KEYS]:
@@ -131,7 +113,8 @@ class PostgreSQLConnector:
                 except _GONE as error:  # the server may be back already
                     if isinstance(error, ValueError):  # a parameter that the driver does not take
                         raise
-                    await self._expire()
+                    self._forget()
+                    self._pool.expire()
                     return await self._fetch(query, arguments, timeout)
         except (TimeoutError, asyncpg.QueryCanceledError):
             raise SourceTimeout(self._key) from None
@@ -150,14 +133,7 @@ class PostgreSQLConnector:
             raise SourceUnavailable(self._key) from None
 
     async def close(self) -> None:
-        pool, self._pool = self._pool, None
-        if self._background:
-            await asyncio.wait(self._background, timeout=_RELEASE_SECONDS)
-        if pool is not None:
-            try:
-                await asyncio.wait_for(pool.close(), _RELEASE_SECONDS)
-            except (TimeoutError, *_FAILURES):
-                pool.terminate()
+        await self._pool.close()
 
     async def _fetch(self, query: SourceQuery, arguments: Arguments, timeout: float) -> list[Row]:
         statement = await self._statement(query, arguments, timeout)
@@ -165,77 +141,76 @@ class PostgreSQLConnector:
         return statement.rows(fetched, arguments)
 
     async def _statement(self, query: SourceQuery, arguments: Arguments, timeout: float) -> Statement:
-        facts = {}
+        compiled = self._compiled.get(query)
         now = asyncio.get_running_loop().time()
-        for table in tables(query):
+        if compiled is None or compiled.valid_until < now:
+            compiled = await self._looked_at(query, compiled, timeout, now)
+        cap, limit = self._dialect.page_cap, query.limit
+        capped = cap is not None and isinstance(limit, Slot) and arguments[limit.path] <= cap
+        statement = compiled.statements.get(capped)
+        if statement is None:
+            statement = compile_query(query, self._dialect, compiled.facts, capped=capped)
+            compiled.statements[capped] = statement
+        return statement
+
+    async def _looked_at(self, query: SourceQuery, old: "_Compiled | None", timeout: float, now: float) -> "_Compiled":
+        # What the tables are like is asked again from time to time, and statements are compiled anew if it changed.
+        facts: dict[tuple[str | None, str], TableFacts] = {}
+        until = now + _FACTS_SECONDS
+        for table in sorted(tables(query), key=str):
             known = self._facts.get(table)
             if known is None or known[0] < now:
-                known = await self._look_at(table, timeout, None if known is None else known[1])
+                asked = await table_facts(lambda text, *given: self._run(text, list(given), timeout), *table)
+                known = self._facts[table] = (now + _FACTS_SECONDS, asked)
             facts[table] = known[1]
-        statements = self._statements.setdefault(query, {})
-        cap = self._dialect.page_cap
-        limit = bound(query.limit, arguments) if isinstance(query.limit, Slot) else None
-        capped = cap is not None and limit is not None and limit <= cap
-        if capped not in statements:
-            statements[capped] = compile_query(query, self._dialect, facts, capped=capped)
-        return statements[capped]
-
-    async def _look_at(
-        self, table: tuple[str | None, str], timeout: float, old: TableFacts | None
-    ) -> tuple[float, TableFacts]:
-        facts = await table_facts(lambda text, *given: self._run(text, list(given), timeout), *table)
-        if old is not None and facts != old:
-            self._statements.clear()
-        entry = self._facts[table] = (asyncio.get_running_loop().time() + _FACTS_SECONDS, facts)
-        return entry
+            until = min(until, known[0])
+        statements = old.statements if old is not None and old.facts == facts else {}
+        compiled = self._compiled[query] = _Compiled(until, facts, statements)
+        return compiled
 
     async def _run(self, text: str, parameters: list[Any], timeout: float) -> list[Any]:
-        pool = await self._opened()
+        pool = self._pool
         connection = await pool.acquire()
         try:
-            rows: list[Any] = await connection.bounded_fetch(text, parameters, timeout)
+            # The server ends the statement by itself some time after its time, should this process be gone.
+            seconds = next((step for step in _SECONDS if step >= timeout), _SECONDS[-1])
+            if self._bounds.get(connection) != seconds:
+                await connection.execute(f"SET statement_timeout = {seconds * 1000}")
+                self._bounds[connection] = seconds
+            rows: list[Any] = await connection.fetch(text, *parameters)
         except BaseException:
-            # A cancelled statement is being cancelled in the server; the caller does not wait for that.
-            task = asyncio.create_task(self._release(pool, connection))
-            self._background.add(task)
-            task.add_done_callback(self._background.discard)
+            pool.recover(connection)
             raise
-        await pool.release(connection)
+        pool.release(connection)
         return rows
 
-    async def _opened(self) -> "asyncpg.Pool":
-        if self._pool is None:
-            async with self._opening:
-                if self._pool is None:
-                    self._pool = await asyncpg.create_pool(
-                        self._options.dsn,
-                        min_size=0,
-                        max_size=self._options.pool.max,
-                        max_queries=1_000_000,
-                        max_inactive_connection_lifetime=300.0,
-                        connection_class=_Connection,
-                        server_settings=_SESSION,
-                        statement_cache_size=512,
-                        max_cached_statement_lifetime=0,
-                        max_cacheable_statement_size=0,
-                        init=_set_up,
-                    )
-        return self._pool
-
-    async def _expire(self) -> None:
-        self._forget()
-        if self._pool is not None:
-            await self._pool.expire_connections()
+    async def _connect(self) -> Any:
+        connection = await asyncpg.connect(
+            self._options.dsn,
+            server_settings=_SESSION,
+            statement_cache_size=512,
+            max_cached_statement_lifetime=0,
+            max_cacheable_statement_size=0,
+        )
+        try:
+            await _set_up(connection)
+        except BaseException:
+            connection.terminate()
+            raise
+        return connection
 
     def _forget(self) -> None:
         self._facts.clear()
-        self._statements.clear()
+        self._compiled.clear()
 
-    async def _release(self, pool: "asyncpg.Pool", connection: Any) -> None:
-        try:
-            await pool.release(connection, timeout=_RELEASE_SECONDS)
-        except (TimeoutError, *_FAILURES) as error:
-            log_failure(self._key, error)
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """Statements of a query, by whether they are capped, as long as its tables are like `facts`."""
+
+    valid_until: float
+    facts: Facts
+    statements: dict[bool, Statement]
 
 
 async def _set_up(connection: Any) -> None:

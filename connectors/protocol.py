@@ -9,8 +9,21 @@ from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import FALSE, TRUE, Column, Expression, Slot
 from tanglai.catalogue.scalars import ScalarType
 
-KEYS = "keys"
-"""Argument under which a key batch comes: a list of values (one link column) or of tuples (several), none null."""
+KEYS = ":keys"
+"""Argument under which a key batch comes: a list of values (one link column) or of tuples (several), none null.
+
+INVARIANT: arguments that the gateway makes have names with a colon, which no variable of a request can have.
+"""
+
+
+def keyset_path(name: str, number: int) -> str:
+    """The argument of a list of link keys that was read from another source, for the filter at `name`."""
+    return f"{KEYS}.{name}.{number}"
+
+
+def is_keyset(path: str) -> bool:
+    """Whether the argument `path` was read from rows rather than given by the requester."""
+    return path.startswith(f"{KEYS}.")
 
 
 @dataclass(frozen=True, slots=True)

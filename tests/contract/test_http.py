@@ -27,6 +27,7 @@ from connectors.protocol import (
     SourceTimeout,
     SourceUnavailable,
     TableStructure,
+    keyset_path,
 )
 from tanglai.catalogue.expressions import (
     TRUE,
@@ -196,9 +197,23 @@ async def test_an_endpoint_that_returns_too_much_gives_no_row_twice(source: Http
 
 async def test_texts_with_commas_are_not_asked_for(source: HttpConnector) -> None:
     filters = {"name": {"parameter": "names", "op": "in"}}
-    query = reading("plain/people", links=(NAME,), options={"filters": filters})
+    where = In(NAME, (Slot("names", NAME.type, many=True),))
     with pytest.raises(CapabilityMissing):
-        await source.fetch(query, {KEYS: ["a", "b,c"]}, timeout=SECONDS)
+        await source.fetch(
+            reading("plain/people", where=where, options={"filters": filters}), {"names": ["A", "b,c"]}, timeout=SECONDS
+        )
+
+
+async def test_a_link_key_that_cannot_be_sent_is_not_told_by_a_failure(source: HttpConnector) -> None:
+    """Link keys may be hidden from who asks: those of a batch, and those that a filter read from another source."""
+    filters = {"name": {"parameter": "names", "op": "in"}}
+    slot = Slot(keyset_path("a", 0), NAME.type, many=True)
+    for changes, path in (({"links": (NAME,)}, KEYS), ({"where": In(NAME, (slot,))}, slot.path)):
+        query = reading("plain/people", options={"filters": filters}, **changes)
+        plain = await source.fetch(query, {path: ["A"]}, timeout=SECONDS)
+        assert len(plain) > 0
+        assert await source.fetch(query, {path: ["A", "b,c"]}, timeout=SECONDS) == plain
+        assert await source.fetch(query, {path: ["b,c"]}, timeout=SECONDS) == []
 
 
 @pytest.mark.parametrize("most", [13, 14])

@@ -90,7 +90,8 @@ async def load(connection: Any, department: str, resources: Mapping[str, Resourc
 
 async def newest_resources(connection: Any, codes: Iterable[str]) -> dict[str, Resource]:
     """The newest version of each resource, retired ones included; unknown codes are left out."""
-    rows = await connection.fetch(_NEWEST, list(codes), timeout=_READ_SECONDS)
+    codes = list(codes)
+    rows = await connection.fetch(_NEWEST, codes, timeout=_READ_SECONDS) if codes else []
     return await asyncio.to_thread(lambda: {row["code"]: resource_of(row) for row in rows}) if rows else {}
 
 
@@ -133,13 +134,14 @@ async def put(connection: Any, grants: Sequence[Grant], *, by: str, reason: str)
     added: list[str] = []
     changed: list[str] = []
     kept: list[str] = []
+    resources: dict[str, Resource] = {}
     async with connection.transaction():
         await connection.fetchval(SHARE_CATALOGUE)
         await connection.fetchval(LOCK_GRANTS)
         await _say(connection, by, reason)
         for start in range(0, len(grants), _BATCH):
             batch = grants[start : start + _BATCH]
-            resources = await newest_resources(connection, {grant.resource for grant in batch})
+            resources |= await newest_resources(connection, {grant.resource for grant in batch} - resources.keys())
             documents = await asyncio.to_thread(_encode, batch, resources)
             ids = [grant.id for grant in batch]
             states = dict(await connection.fetch("SELECT id, state FROM data_grant WHERE id = ANY($1)", ids))

@@ -41,7 +41,10 @@ _STEADY: Clock = (
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """What a request decides by. `now`, aware: the database's clock at the last confirmation plus the time since."""
+    """What a request decides by. `now`, aware: the database's clock at the last confirmation plus the time since.
+
+    Ahead of the database's clock by at most the time that the confirmation took, never behind it.
+    """
 
     snapshot: Snapshot
     grants_epoch: int

@@ -1,7 +1,9 @@
 """In charge of what a worker knows: fresh within a second, shared, never older than what a confirmation told."""
 
 import asyncio
+import gc
 import logging
+import weakref
 from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import replace
@@ -106,6 +108,18 @@ async def test_a_publication_is_there_after_the_next_confirmation(
     assert before.snapshot.resources[RESIDENTS].title == "居民"
     assert after.snapshot.resources[VEHICLES] is before.snapshot.resources[VEHICLES]
     assert after.snapshot == await published.load_snapshot(Zone.INTRANET)
+
+
+async def test_a_replaced_snapshot_is_let_go(replica: Replica, published: PlatformDatabase, clock: Clock) -> None:
+    moment = await replica.confirm()
+    await replica.grants(HEALTH, moment.snapshot)
+    old = weakref.ref(moment.snapshot)
+    del moment
+    await published.publish(change(resource(title="new"), resource(VEHICLES)))
+    clock.value += 1.0
+    await replica.confirm()
+    gc.collect()
+    assert old() is None
 
 
 async def test_now_is_the_databases_clock_and_the_time_since(

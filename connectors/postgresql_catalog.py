@@ -23,7 +23,9 @@ WITH RECURSIVE base(oid, type) AS (
 )
 SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, a.attname AS column,
     t.typname AS type, t.typtype::text AS type_kind, format_type(a.atttypid, a.atttypmod) AS native,
-    a.attnotnull AS not_null, a.attcollation AS collation, col.collcollate AS collate,
+    a.attnotnull AS not_null,
+    CASE WHEN t.oid = a.atttypid THEN a.atttypmod ELSE -1 END AS modifier,
+    a.attcollation AS collation, col.collcollate AS collate,
     to_jsonb(col) ->> 'collprovider' AS provider, coalesce(col.collisdeterministic, true) AS deterministic,
     db.datcollate AS database_collate, coalesce(to_jsonb(db) ->> 'datlocprovider', 'c') AS database_provider,
     pg_encoding_to_char(db.encoding) AS encoding,
@@ -31,7 +33,11 @@ SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, a.at
         SELECT i.indkey[0] FROM pg_index i
         WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
             AND i.indpred IS NULL AND i.indexprs IS NULL
-    ) AS single
+    ) AS single,
+    a.attnum = ANY (
+        SELECT i.indkey[0] FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
+        WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'
+    ) AS indexed
 FROM pg_class c
 JOIN pg_namespace n ON n.oid = c.relnamespace
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
@@ -113,4 +119,6 @@ def _native(row: Any) -> Native:
         codepoint=codepoint,
         deterministic=row["deterministic"],
         collation=str(collation or _DEFAULT_COLLATION),
+        precision=(row["modifier"] - 4) >> 16 if row["type"] == "numeric" and row["modifier"] >= 0 else None,
+        indexed=row["indexed"],
     )

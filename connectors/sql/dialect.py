@@ -32,7 +32,8 @@ class Native:
     """A physical column: its base type by the dialect's name, and for texts how it is ordered.
 
     `codepoint`: its order is by code point. `deterministic`: equal texts are the same bytes. Two columns of different
-    `collation` cannot be compared without naming one. `scale` and `precision` are those of a decimal.
+    `collation` cannot be compared without naming one. `scale` and `precision` are those of a decimal. `indexed`: an
+    index gives rows in the column's own order.
     """
 
     type: str
@@ -41,6 +42,7 @@ class Native:
     collation: str = ""
     precision: int | None = None
     scale: int | None = None
+    indexed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,7 +24,7 @@ from connectors.sql.dialect import (
 from connectors.sql.parameters import Convert, Parameters
 from tanglai.catalogue.expressions import Column, CompareOp, MatchOp
 from tanglai.catalogue.masks import Mask, MaskKind, hmac_pads
-from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.scalars import MAX_DECIMAL_DIGITS, ScalarType
 
 _TYPES: Mapping[ScalarType, TypeEngine[Any]] = {
     ScalarType.TEXT: sa.Text(),
@@ -64,6 +64,7 @@ _FLOAT_LOW = constant("'-Infinity'::float8", sa.Double())
 _FLOAT_HIGH = constant("'Infinity'::float8", sa.Double())  # NaN is above it
 _NUMERIC_LOW = constant("-1e101", sa.Numeric())
 _NUMERIC_HIGH = constant("1e101", sa.Numeric())
+_NUMERIC_NAN = constant("'NaN'::numeric", sa.Numeric())  # above all others
 _DAY = constant("interval '1 day'", sa.Interval())
 _LESS = frozenset({CompareOp.LT, CompareOp.LTE, CompareOp.EQ})
 _MORE = frozenset({CompareOp.GT, CompareOp.GTE, CompareOp.EQ})
@@ -213,6 +214,8 @@ def _whole(
 
 def _decimal(raw: Sql, column: Column, native: Native) -> Reading | None:
     if native.type == "numeric":
+        if native.precision is not None and native.precision <= MAX_DECIMAL_DIGITS:
+            return Reading.within(raw, None, _NUMERIC_NAN, native)
         return Reading.within(raw, _NUMERIC_LOW, _NUMERIC_HIGH, native)
     if native.type in _INTEGERS:
         return Reading(sa.cast(raw, sa.Numeric()), native=native)

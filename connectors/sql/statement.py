@@ -89,21 +89,22 @@ class _StatementBuilder:
 
     def listed(self) -> tuple[_Select, _Finish]:
         """Rows as they are."""
-        query, dialect = self._query, self._dialect
+        query = self._query
         scope = self._writer.table(query.namespace, query.table)
         conditions = self._conditions(scope)
         source: FromClause = scope.source
         if query.links and query.limit is not None:
             source, conditions = self._numbered(scope, conditions, query.limit)
         columns, readers = self._columns(scope)
-        select = sa.select(*columns).select_from(source).where(*conditions)
+        if not query.links and query.limit is not None:
+            split = self._split(scope, columns, conditions, query.limit)
+            if split is not None:
+                return split, _row_finisher(readers)
+        select: _Select = sa.select(*columns).select_from(source).where(*conditions)
         by_key = [self._writer.comparable(link, scope, ordered=True) for link in query.links]
         select = select.order_by(*by_key, *self._order(query.order, scope))
         if not query.links and query.limit is not None:
-            if self._capped and isinstance(query.limit, Slot) and dialect.page_cap is not None:
-                page = select.limit(_number(dialect.page_cap)).subquery("page")
-                select = sa.select(*page.c).select_from(page)
-            select = select.limit(self._limit(query.limit))
+            select = self._paged(select, query.limit)
         return select, _row_finisher(readers)
 
     def grouped(self) -> tuple[_Select, _Finish]:
@@ -169,6 +170,55 @@ class _StatementBuilder:
         inner = sa.select(*(scope.raw_name(name).label(name) for name in names), numbering.label(number))
         rows = inner.select_from(scope.source).where(*conditions).subquery(scope.alias)
         return rows, [scope.raw_name(number) <= self._limit(limit)]
+
+    def _paged(self, select: _Select, limit: int | Slot) -> _Select:
+        # For a limit that it does not know the optimiser plans a tenth of the table: it is told the most it can be.
+        cap = self._dialect.page_cap
+        if self._capped and isinstance(limit, Slot) and cap is not None:
+            page = select.limit(_number(cap)).subquery(f"s{next(self._names)}")
+            select = sa.select(*page.c).select_from(page)
+        return select.limit(self._limit(limit))
+
+    def _split(
+        self, scope: TableScope, columns: Sequence[Sql], conditions: Sequence[Sql], limit: int | Slot
+    ) -> _Select | None:
+        # Some values of a column (infinity, NaN) are null to us but not to the index, which therefore cannot serve the
+        # order. So the first rows of those within the bounds, in the index's order, and the first of the others.
+        keys = [entry for entry in self._query.order if own_columns(entry.expression)]
+        if not keys or not isinstance(keys[0].expression, Column):
+            return None
+        first, *rest = keys
+        column = keys[0].expression
+        reading = scope.reading(column)
+        if reading.plain is None or not reading.native.indexed or (reading.low is None and reading.high is None):
+            return None
+        others = [self._writer.comparable(entry.expression, scope, ordered=True) for entry in rest]
+        labelled = [key.label(f"k{index}") for index, key in enumerate(others, 1)]
+        further = [_directed(key, entry) for key, entry in zip(others, rest, strict=True)]
+        outside: list[Sql] = [reading.plain.is_(None)]
+        inside: list[Sql] = []
+        if reading.low is not None:
+            inside.append(reading.plain > reading.low)
+            outside.append(reading.plain <= reading.low)
+        if reading.high is not None:
+            inside.append(reading.plain < reading.high)
+            outside.append(reading.plain >= reading.high)
+        source, null = scope.source, self._dialect.null(column.type)
+        parts: list[_Select] = [
+            sa.select(*columns, reading.plain.label("k0"), *labelled)
+            .select_from(source)
+            .where(*conditions, *inside)
+            .order_by(_directed(reading.plain, first), *further),
+            sa.select(*columns, null.label("k0"), *labelled)
+            .select_from(source)
+            .where(*conditions, sa.or_(*outside))
+            .order_by(*further),
+        ]
+        pieces = [self._paged(part, limit).subquery(f"s{next(self._names)}") for part in parts]
+        both = sa.union_all(*(sa.select(*piece.c).select_from(piece) for piece in pieces)).subquery("both")
+        order = [_directed(both.c[f"k{index}"], entry) for index, entry in enumerate(keys)]
+        shown = [both.c[f"o{index}"] for index in range(len(columns))]
+        return sa.select(*shown).select_from(both).order_by(*order).limit(self._limit(limit))
 
     def _columns(self, scope: TableScope) -> tuple[list[Sql], list[Convert | None]]:
         columns: list[Sql] = []

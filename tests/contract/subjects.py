@@ -255,6 +255,9 @@ async def postgresql_table(connection: Any, name: str, columns: Sequence[Column]
     places = ", ".join(f"${index + 1}" for index in range(len(columns)))
     values = [tuple(_sent(column, row[column.name]) for column in columns) for row in rows]
     await connection.executemany(f'INSERT INTO registry."{name}" VALUES ({places})', values)
+    for column in columns:
+        if column.type.comparable:
+            await connection.execute(f'CREATE INDEX ON registry."{name}" ("{column.name}")')
 
 
 def _sent(column: Column, value: Any) -> Any:

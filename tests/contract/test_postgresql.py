@@ -14,6 +14,7 @@ import pytest_asyncio
 from structlog.testing import capture_logs
 
 from connectors.postgresql import PostgreSQLConnector, PostgreSQLKind
+from connectors.postgresql_catalog import table_facts
 from connectors.protocol import (
     KEYS,
     ColumnStructure,
@@ -27,6 +28,7 @@ from connectors.protocol import (
     SourceUnavailable,
 )
 from connectors.sql.dialect import Native, TableFacts
+from connectors.sql.expressions import Facts
 from connectors.sql.postgresql import PostgreSQLDialect
 from connectors.sql.statement import compile_query
 from tanglai.catalogue.expressions import (
@@ -103,7 +105,10 @@ INSERT INTO t VALUES
 """
 
 
-async def test_values_that_no_type_holds_are_null_and_fail_nothing(admin: Any, source: PostgreSQLConnector) -> None:
+@pytest.mark.parametrize("indexed", [False, True])
+async def test_values_that_no_type_holds_are_null_and_fail_nothing(
+    admin: Any, source: PostgreSQLConnector, indexed: bool
+) -> None:
     await admin.execute(ODD)
     typed = {
         "d": ScalarType.DATE,
@@ -116,6 +121,10 @@ async def test_values_that_no_type_holds_are_null_and_fail_nothing(admin: Any, s
         "wide": ScalarType.INTEGER,
     }
     columns = [Column(name, kind) for name, kind in typed.items()]
+    if indexed:
+        await admin.execute("".join(f"CREATE INDEX ON t ({name});" for name in typed))
+        await admin.execute("ALTER TABLE t ADD n2 numeric(8,2); UPDATE t SET n2 = CASE WHEN id > 3 THEN n / 2 END")
+        await admin.execute("UPDATE t SET n2 = 'NaN' WHERE id IN (1, 3); CREATE INDEX ON t (n2)")
     assert await source.fetch(reading(*columns), {}, timeout=SECONDS) == [
         (None, None, None, None, None, None, None, None),
         (None, None, None, time(23, 59, 59, 999999), None, None, None, 2147483647),
@@ -130,7 +139,7 @@ async def test_values_that_no_type_holds_are_null_and_fail_nothing(admin: Any, s
         ScalarType.DECIMAL: (Decimal("-1E+99"), Decimal("1E+99")),
         ScalarType.INTEGER: (-(2**31), 2**31 - 1),
     }
-    for column in columns:
+    for column in [*columns, *([Column("n2", ScalarType.DECIMAL)] if indexed else [])]:
         low, high = parameters[column.type]
         known = [row[0] for row in await source.fetch(reading(ID, where=Not(IsNull(column))), {}, timeout=SECONDS)]
         for test in (
@@ -145,6 +154,17 @@ async def test_values_that_no_type_holds_are_null_and_fail_nothing(admin: Any, s
         ordered = await source.fetch(reading(ID, order=(Order(column), Order(ID))), {}, timeout=SECONDS)
         assert [row[0] for row in ordered][: len(known)] == sorted(known, key=[row[0] for row in ordered].index)
         assert {row[0] for row in ordered[: len(known)]} == set(known)
+        for descending in (False, True):
+            order = (Order(column, descending), Order(ID, descending))
+            whole = await source.fetch(reading(ID, column, order=order), {}, timeout=SECONDS)
+            nulls = [row[1] is None for row in whole]
+            assert nulls == sorted(nulls, reverse=descending)
+            for limit in range(6):
+                page = reading(ID, column, order=order, limit=Slot("n", ScalarType.INTEGER))
+                assert await source.fetch(page, {"n": limit}, timeout=SECONDS) == whole[:limit]
+                assert await source.fetch(reading(ID, order=order, limit=limit), {}, timeout=SECONDS) == [
+                    row[:1] for row in whole[:limit]
+                ]
         total = Aggregate(AggregateFunction.COUNT_DISTINCT, column, ScalarType.LONG)
         group = SourceQuery("registry", "public", "t", (RawOutput(total),), group_by=())
         distinct = len({row[0] for row in await source.fetch(reading(column), {}, timeout=SECONDS)} - {None})
@@ -221,7 +241,8 @@ async def test_collations_change_neither_equality_nor_order(admin: Any, source: 
     for column in (plain, Column("zh", ScalarType.TEXT, collated=False), Column("loose", ScalarType.TEXT)):
 
         async def fetch(query: SourceQuery, **arguments: Any) -> list[Any]:
-            return await source.fetch(query, arguments, timeout=SECONDS)
+            given = {KEYS if name == "keys" else name: value for name, value in arguments.items()}
+            return await source.fetch(query, given, timeout=SECONDS)
 
         shown = Case(((Not(IsNull(plain)), column),), column.type)
         for cell in (column, shown):
@@ -291,14 +312,10 @@ async def test_a_collation_is_written_where_it_is_needed_only() -> None:
     }
 
 
-def explained(plan: Any) -> str:
-    return json.dumps(plan)
-
-
-async def explain(admin: Any, query: SourceQuery, arguments: dict[str, Any]) -> str:
-    statement = compile_query(query, PostgreSQLDialect(), capped=True)
+async def explain(admin: Any, query: SourceQuery, arguments: dict[str, Any], facts: Facts | None = None) -> str:
+    statement = compile_query(query, PostgreSQLDialect(), facts, capped=True)
     prepared = await admin.prepare(statement.text)
-    return explained(await prepared.explain(*statement.parameters(arguments)))
+    return json.dumps(await prepared.explain(*statement.parameters(arguments)))
 
 
 async def test_plain_predicates_use_indexes(admin: Any) -> None:
@@ -342,6 +359,13 @@ async def test_plain_predicates_use_indexes(admin: Any) -> None:
     assert "Sort" not in await explain(admin, page, {"first": 100})
     down = reading(ID, order=(Order(ID, True),), limit=3)
     assert "Backward" in await explain(admin, down, {})
+    facts: Facts = {("public", "t"): await table_facts(admin.fetch, "public", "t")}
+    for column, index in ((born, "by_born"), (amount, "by_amount")):
+        for descending in (False, True):
+            sorted_ = reading(ID, order=(Order(column, descending), Order(ID)), limit=Slot("n", ScalarType.INTEGER))
+            plan = await explain(admin, sorted_, {"n": 20}, facts)
+            assert f'"{index}"' in plan
+            assert "Seq Scan" not in plan
 
 
 async def test_no_value_stands_in_the_text() -> None:

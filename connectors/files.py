@@ -10,7 +10,7 @@ from typing import Any, TypeVar
 from weakref import WeakKeyDictionary
 
 import duckdb
-from pydantic import AliasChoices, Field
+from pydantic import Field
 
 from connectors.columns import reads_other_tables
 from connectors.failures import log_failure
@@ -39,12 +39,12 @@ _FAILURES = (duckdb.Error, OSError, StructureMismatch, ValueError)
 
 
 class FilesOptions(Options):
-    """`folder` (or `root`) holds the files. `workers` calls run at a time, on `threads` threads of DuckDB together.
+    """`folder` holds the files. `workers` calls run at a time, on `threads` threads of DuckDB together.
 
     `memory` bounds what DuckDB takes, as `1GB`; beyond it, work and CSV tables go to a private temporary folder.
     """
 
-    folder: Path = Field(validation_alias=AliasChoices("folder", "root"))
+    folder: Path
     workers: int = Field(default=4, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     memory: str = Field(default="1GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$")

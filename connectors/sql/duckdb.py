@@ -124,7 +124,9 @@ class DuckDBDialect:
         return text
 
     def match(self, op: MatchOp, text: Sql) -> tuple[Convert | None, MatchTest]:
-        test = sa.func.starts_with if op is MatchOp.STARTS_WITH else sa.func.contains
+        # INVARIANT: never `starts_with` or `^@`. DuckDB 2.0 turns them, with an empty needle, into a test of the bare
+        # column inside the text for null, past the guard of a cell.
+        test = sa.func.prefix if op is MatchOp.STARTS_WITH else sa.func.contains
         return None, lambda needle: test(text, needle, type_=sa.Boolean())
 
     def key_batch(self, columns: list[Sql], arrays: list[Sql]) -> Sql:

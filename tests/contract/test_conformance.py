@@ -168,6 +168,18 @@ CASES: dict[str, tuple[Expression, tuple[int, ...]]] = {
     "in datetimes": (among(SEEN, datetime(2024, 2, 29, tzinfo=UTC)), (1, 7)),
     "starts with": (Match(MatchOp.STARTS_WITH, NAME, text("张三")), (1, 2)),
     "starts with nothing": (Match(MatchOp.STARTS_WITH, NAME, text("")), (1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14)),
+    "starts with nothing, in a guarded cell": (
+        Match(MatchOp.STARTS_WITH, Case(((equal(NAME, "A"), NAME),), NAME.type), text("")),
+        (14,),
+    ),
+    "contains nothing, in a guarded cell": (
+        Match(MatchOp.CONTAINS, Case(((equal(NAME, "A"), NAME),), NAME.type), text("")),
+        (14,),
+    ),
+    "starts with nothing, in a cell of nulls": (
+        Match(MatchOp.STARTS_WITH, Case(((IsNull(NAME), NAME),), NAME.type), text("")),
+        (),
+    ),
     "starts with is no pattern": (Match(MatchOp.STARTS_WITH, CODE, text("a_b%c\\")), (6,)),
     "contains": (Match(MatchOp.CONTAINS, CODE, text("@")), (10, 11, 12)),
     "contains %": (Match(MatchOp.CONTAINS, CODE, text("%")), (6, 7)),

@@ -157,8 +157,8 @@ class Page:
     context_slots: tuple[str, ...]
 
 
-AFTER = "after"
-BEFORE = "before"
+AFTER = ":after"
+BEFORE = ":before"
 LIMIT = "limit"
 
 

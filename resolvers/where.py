@@ -8,7 +8,7 @@ from graphql import GraphQLInputObjectType, GraphQLInputType, GraphQLList, Graph
 
 from authz.denial import Denial
 from authz.visible import Use
-from connectors.protocol import RawOutput, SourceQuery
+from connectors.protocol import RawOutput, SourceQuery, keyset_path
 from connectors.registry import KINDS
 from resolvers.plan import At, KeySet
 from schema.fields import WhereItem, WhereLogic, WhereRelation, meaning
@@ -164,7 +164,7 @@ class Filter:
                 "a filter through a relation of several key items stays inside one source",
                 fieldPath=str(at),
             )
-        slot = f"{self.name}.keys{len(self.keysets)}"
+        slot = keyset_path(self.name, len(self.keysets))
         query = self.planning.admit(
             SourceQuery(
                 source=link.target.binding.source,

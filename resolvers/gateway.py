@@ -195,6 +195,7 @@ class Gateway:
         language: Language = "zh" if request.language == "zh" else "en"
         try:
             moment = await self._replica.confirm()
+            request = replace(request, principal=_as_of(moment.snapshot, request.principal))
         except TanglaiError as error:
             return _refused([_bare(error, request.request_id)], error.code)
         served = await self._serve(moment.snapshot)
@@ -527,6 +528,18 @@ def _extensions(context: _Context, plan: Plan | None) -> dict[str, Any]:
         told["masked"] = plan.masked
         told["partial"] = plan.partial
     return told
+
+
+def _as_of(snapshot: Snapshot, principal: Principal) -> Principal:
+    """`principal` with its department as `snapshot` has it. Raises NOT_A_DEPARTMENT where it has none of that code.
+
+    INVARIANT: decisions are kept per snapshot, so they may hold no attribute of a department from another one. Who asks
+    was established a moment before, maybe by an older snapshot.
+    """
+    department = snapshot.departments.get(principal.department.code)
+    if department is None or not department.active:
+        raise TanglaiError(ErrorCode.NOT_A_DEPARTMENT, "the token names no active department of this platform")
+    return principal if department is principal.department else replace(principal, department=department)
 
 
 def _text_extension(extensions: Mapping[str, Any], name: str) -> str | None:

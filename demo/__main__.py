@@ -75,7 +75,8 @@ def _serve(state: Path, port: int, log_level: str) -> int:
             print("  all data are synthetic; Ctrl-C stops everything", flush=True)
 
         session = demo_session(draft.departments, draft.purposes)
-        run_node(settings, region.environment(), session, on_ready=ready)
+        # The caller's own variables too: a source registered beside the demo names one of them.
+        run_node(settings, {**os.environ, **region.environment()}, session, on_ready=ready)
     return 0
 
 

@@ -1,5 +1,8 @@
 """In charge of the command line: `tanglai …`, what an operator and a data steward do in bulk."""
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 
 from tanglai.cli import audit, beside, catalogue, grants, operate, schema, sources
@@ -12,8 +15,18 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"tanglai {version('tanglai')}")
+        raise typer.Exit
+
+
 @app.callback()
-def _beside_a_demo() -> None:
+def _beside_a_demo(
+    _: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
     beside.join()
 
 

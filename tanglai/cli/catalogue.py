@@ -3,6 +3,7 @@
 import json
 import os
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -38,11 +39,11 @@ Offline = Annotated[bool, typer.Option("--offline", help="Do not ask the sources
 @app.command("check")
 def check_(files: Files, as_json: Json = False, offline: Offline = False) -> None:
     """Checks files against the law, the catalogue and the sources' columns; publishes nothing."""
-    _, violations = run(_checked(files, offline))
+    draft, violations = run(_checked(files, offline))
     _tell(violations, as_json)
     if any(v.severity is Severity.ERROR for v in violations):
         raise typer.Exit(1)
-    typer.echo(f"{len(files)} paths checked, nothing against publication")
+    typer.echo(f"checked {_counted(draft)}: nothing against publication")
 
 
 @app.command("import")
@@ -73,6 +74,8 @@ async def _checked(files: Sequence[Path], offline: bool) -> tuple[Draft, list[Vi
     draft, unread = load_draft(files, existing)
     structures = None if offline else await read_structures(draft, existing)
     violations = [*unread, *check(draft, existing, structures)]
+    if not violations and not _counted(draft):
+        raise CommandError(f"there are no catalogue files in {', '.join(f'`{file}`' for file in files)}")
     return draft, violations
 
 
@@ -138,6 +141,12 @@ def _export(folder: Path, catalogue: Snapshot) -> int:
     return len(registers) + len(catalogue.resources)
 
 
+def _counted(draft: Draft) -> str:
+    """How many entries a draft has of each kind that it has: `resources 2, grants 1`."""
+    entries = {field.name: len(getattr(draft, field.name)) for field in fields(Draft) if field.name != "origins"}
+    return ", ".join(f"{name} {count}" for name, count in entries.items() if count)
+
+
 async def _published() -> Snapshot:
     settings = load()
     async with platform(settings) as database:
@@ -151,8 +160,7 @@ def _file_name(resource: Resource) -> str:
 def _tell(violations: Iterable[Violation], as_json: bool) -> None:
     for violation in violations:
         if as_json:
-            fields = {name: getattr(violation, name) for name in violation.__dataclass_fields__}
-            typer.echo(json.dumps(fields, ensure_ascii=False))
+            typer.echo(json.dumps(asdict(violation), ensure_ascii=False))
         else:
             word = "" if violation.severity is Severity.ERROR else "notice: "
             typer.echo(f"{word}{violation}", err=True)

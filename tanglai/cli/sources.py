@@ -38,14 +38,15 @@ def add(
 @app.command("list")
 def list_(as_json: Json = False) -> None:
     """Lists registered sources."""
-    sources = run(_sources()).sources.values()
+    catalogue = run(_sources())
+    sources = catalogue.sources.values()
     if as_json:
         for source in sources:
             typer.echo(json.dumps(source_to_document(source), ensure_ascii=False))
         return
     table = Table("key", "kind", "zone", "department", "title")
     for source in sources:
-        table.add_row(source.key, source.kind, source.zone, source.department, source.title)
+        table.add_row(source.key, source.kind, source.zone, _department(catalogue, source), source.title)
     Console().print(table)
 
 
@@ -139,6 +140,11 @@ async def _check_one(pool: SourcePool, catalogue: Snapshot, source: Source) -> b
     if not violations:
         typer.echo(f"✓ {source.key}: {len(structures)} tables, {len(bound)} resources bound")
     return not violations
+
+
+def _department(catalogue: Snapshot, source: Source) -> str:
+    department = catalogue.departments.get(source.department)
+    return source.department if department is None else department.key
 
 
 def _structure(structure: TableStructure) -> dict[str, Any]:

@@ -50,6 +50,7 @@ from resolvers.plan import (
     RowShape,
     limit_path,
 )
+from resolvers.search import search_predicate
 from resolvers.selection import Collector, Selected
 from resolvers.values import arguments_of
 from resolvers.where import Filter, Link, Refused, bind, constant, link_columns
@@ -351,6 +352,8 @@ class Planning:
         named = self._order(resource, given.get("orderBy"), at)
         page = self._page(resource, given, named, at)
         wants = _Wants()
+        if given.get("search") is not None:
+            where = conjunction(where, search_predicate(self, resource, given["search"], at))
         shape = self._connection(resource, kind, selected.selection_sets, outputs, at, wants)
         if not wants.cursors:
             columns = tuple(_without_output(c) for c in page.columns)
@@ -362,8 +365,8 @@ class Planning:
             page.after,
             page.before,
             columns,
-            context=_digest((resource.code, via, given.get("where"), given.get("orderBy"), len(columns))),
-            context_slots=_slot_paths(given.get("where")),
+            context=_digest((resource.code, via, _filter(given), given.get("orderBy"), len(columns))),
+            context_slots=_slot_paths(_filter(given)),
         )
         visible = conjunction(bind(relation.row, resource), extra)
         order = tuple(Order(c.expression, c.descending != page.backward) for c in page.columns)
@@ -692,6 +695,11 @@ def _slot_paths(value: Any) -> tuple[str, ...]:
     """Paths of the slots within a slotted value, in order."""
     if isinstance(value, Slot):
         return (value.path,)
+def _filter(given: Mapping[str, Any]) -> list[Any]:
+    """What a list is filtered by, which its cursors belong to."""
+    return [given.get("where"), given.get("search")]
+
+
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return tuple(path for part in parts for path in _slot_paths(part))
 

@@ -57,6 +57,7 @@ from tanglai.catalogue.naming import (
     is_type_name,
     lookup_field_name,
 )
+from tanglai.catalogue.scalars import ScalarType
 
 PAGE_DEFAULT = 50
 PAGE_MAXIMUM = 1_000
@@ -273,6 +274,10 @@ class ResourceTypes:
     def arguments(self) -> dict[str, GraphQLArgument]:
         """The arguments of every list of this resource, shared by all of them."""
         arguments = {"where": GraphQLArgument(self.where, description="Only rows that match.")}
+        if any(item.type is ScalarType.TEXT for item in self.resource.items):
+            arguments["search"] = GraphQLArgument(
+                GraphQLString, description="Only rows in which a text that the requester may read holds this."
+            )
         if self.order is not None:
             arguments["orderBy"] = GraphQLArgument(
                 GraphQLList(GraphQLNonNull(self.order)),

@@ -294,3 +294,22 @@ async def test_duplicate_rows_stay(world: World) -> None:
     grants = [make_grant(RESIDENT, "height", f"g{n}") for n in range(3)]
     doubled = World(population(), contents, grants)
     assert [node["name"] for node in nodes(await doubled.ask(residents('where: {name: {eq: "n1"}}')))] == ["n1", "n1"]
+
+
+async def test_case_8_search_skips_what_is_not_granted(world: World) -> None:
+    """The text of a denied item finds nothing, and says nothing; with a grant it finds the row."""
+    for needle, names in (("n3", ["n3"]), ("id5", ["n5"]), ("secret3", []), ("1380000", [])):
+        answer = await world.ask(residents(f'search: "{needle}"'))
+        assert [node["name"] for node in nodes(answer)] == names
+        assert answer.errors == []
+    opened = World(population(), rows(), [make_grant(RESIDENT, "passport", scope=ODD)])
+    assert [node["name"] for node in nodes(await opened.ask(residents('search: "secret3"')))] == ["n3"]
+    assert nodes(await opened.ask(residents('search: "secret4"'))) == []
+    masked = World(population(), rows(), [make_grant(RESIDENT, "phone", masks={"phone": "middle"})])
+    assert nodes(await masked.ask(residents('search: "1380000"'))) == []
+    both = residents('search: "n", where: {sex: {eq: "1"}}', "nodes { name } totalCount")
+    assert len(nodes(await world.ask(both))) == 4
+    assert (await world.ask(residents('search: ""'))).codes == ["BAD_INPUT"]
+    query = "query($s: String) { data { population { residents(search: $s) { nodes { name } } } } }"
+    assert len(nodes(await world.ask(query))) == 7
+    assert [node["name"] for node in nodes(await world.ask(query, {"s": "n7"}))] == ["n7"]

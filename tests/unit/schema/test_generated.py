@@ -181,6 +181,7 @@ def test_group_fields() -> None:
     arguments = {name: str(argument.type) for name, argument in fields["residents"].args.items()}
     assert arguments == {
         "where": "ResidentWhere",
+        "search": "String",
         "orderBy": "[ResidentOrder!]",
         "first": "Int",
         "after": "String",

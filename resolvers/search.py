@@ -1,0 +1,38 @@
+"""In charge of `search`: one text looked for in every text item that the principal may filter by."""
+
+from typing import TYPE_CHECKING
+
+from authz.denial import Denial
+from authz.visible import Use
+from resolvers.where import bind, constant
+from tanglai.catalogue.errors import BadInput
+from tanglai.catalogue.expressions import Expression, Match, MatchOp, Slot, disjunction
+from tanglai.catalogue.model import Resource
+from tanglai.catalogue.scalars import ScalarType
+
+if TYPE_CHECKING:
+    from resolvers.plan import At
+    from resolvers.planner import Planning
+
+
+def search_predicate(planning: "Planning", resource: Resource, needle: "str | Slot", at: "At") -> Expression:
+    """Rows in which some text item holds `needle`.
+
+    Runs over the compare cells of the text items that are clear on some row; it names no item, so the others are
+    skipped without an error (authorization.md, case 8). FALSE where there is none. Raises BAD_INPUT for an empty text.
+    """
+    if needle == "":
+        raise BadInput("`search` may not be empty", fieldPath=str(at.child("search")))
+    relation = planning.relation_of(resource)
+    parts: list[Expression] = []
+    for item in resource.items:
+        if item.type is not ScalarType.TEXT:
+            continue
+        cell = relation.resolve(item.name, Use.WHERE)
+        if isinstance(cell, Denial):
+            continue
+        planning.count_term()
+        planning.uses[resource.code].add(item.name)
+        planning.told(relation.items[item.name].grants)
+        parts.append(Match(MatchOp.CONTAINS, bind(cell, resource), constant(needle, ScalarType.TEXT)))
+    return disjunction(*parts)

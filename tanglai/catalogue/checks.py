@@ -8,7 +8,7 @@ from typing import Any
 from tanglai.catalogue.checks_base import RULES, Rule, Severity, Violation
 from tanglai.catalogue.checks_binding import binding_findings
 from tanglai.catalogue.checks_draft import KINDS, Draft, Origin, draft_from_files, load_draft
-from tanglai.catalogue.checks_grants import grant_findings
+from tanglai.catalogue.checks_grants import grant_findings, overlap_findings
 from tanglai.catalogue.checks_names import name_clash_findings, name_findings
 from tanglai.catalogue.checks_register import (
     category_findings,
@@ -81,6 +81,7 @@ def check(
         for entry, origin in draft.entries(name):
             violations += [_violation(finding, origin) for finding in findings(entry, world)]
     violations += _between_resources(draft, existing, world)
+    violations += _between_grants(draft)
     return sorted(violations, key=lambda v: (v.file, v.line, v.path, v.rule))
 
 
@@ -95,6 +96,13 @@ def _duplicates(draft: Draft) -> Iterator[Violation]:
             if counts[identity(entry)] > 1:
                 message = f"{counts[identity(entry)]} {name} of the draft are `{identity(entry)}`"
                 yield origin.violation("duplicate", (), message)
+
+
+def _between_grants(draft: Draft) -> Iterator[Violation]:
+    """Statistics that overlap; grants that the platform has already are looked at where they are recorded."""
+    origins: dict[str, Origin] = {grant.id: origin for grant, origin in draft.entries("grants")}
+    for id, finding in overlap_findings([grant for grant, _ in draft.entries("grants")]):
+        yield _violation(finding, origins[id])
 
 
 def _between_resources(draft: Draft, existing: Snapshot | None, world: World) -> Iterator[Violation]:

@@ -76,6 +76,7 @@ _RULES = (
     Rule("grant-validity", "Art. 11(3)", "a grant ends after it starts"),
     Rule("time-limit", "Order 809 Art. 20", "a grant has a time limit"),
     Rule("scope-discloses", "Art. 11(3)", "a scope over an item that is not granted clear discloses that predicate"),
+    Rule("statistics", "Art. 11(3)", "a grant for statistics publishes one cube, of codes and numbers"),
 )
 
 RULES: Mapping[str, Rule] = MappingProxyType({rule.id: rule for rule in _RULES})

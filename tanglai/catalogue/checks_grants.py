@@ -1,13 +1,14 @@
 """In charge of the rules on grants: over what the resource has, on a basis that fits, and what a scope discloses."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.checks_world import Finding, World
 from tanglai.catalogue.documents_base import Path
 from tanglai.catalogue.expressions import FALSE, ItemRef, Within, leaves
-from tanglai.catalogue.model import Grant, GrantBasis, Relation, Resource, ShareClass
+from tanglai.catalogue.model import Grant, GrantBasis, Relation, Resource, ShareClass, Usage
 from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.statistics import overlap, statistics_faults
 
 
 def grant_findings(grant: Grant, world: World) -> Iterator[Finding]:
@@ -31,6 +32,23 @@ def grant_findings(grant: Grant, world: World) -> Iterator[Finding]:
     yield from _masks(grant, resource)
     yield from _scope(grant, resource, world)
     yield from _quota(grant, resource)
+    yield from _statistics(grant, resource)
+
+
+def overlap_findings(grants: Sequence[Grant]) -> Iterator[tuple[str, Finding]]:
+    """For each grant that publishes statistics of an earlier one of `grants`, its id and what is wrong."""
+    earlier: dict[tuple[str, str], list[Grant]] = {}
+    for grant in grants:
+        if grant.statistics is None:
+            continue
+        before = earlier.setdefault((grant.requester, grant.resource), [])
+        for other in before:
+            shared = overlap(other, grant)
+            if shared:
+                listed = ", ".join(f"`{name}`" for name in shared)
+                message = f"grant `{other.id}` publishes statistics of {listed} at the same time"
+                yield grant.id, Finding("statistics", ("statistics",), message)
+        before.append(grant)
 
 
 def _requester(grant: Grant, world: World) -> Iterator[Finding]:
@@ -113,3 +131,22 @@ def _quota(grant: Grant, resource: Resource) -> Iterator[Finding]:
     if not any(clear.issuperset(key.items) for key in resource.keys):
         message = "subjects are counted by a key, but no key is granted clear"
         yield Finding("grant", ("quota", "subjects"), message, Severity.NOTICE)
+
+
+def _statistics(grant: Grant, resource: Resource) -> Iterator[Finding]:
+    path: Path = ("statistics",)
+    if grant.usage is Usage.READ:
+        if grant.statistics is not None:
+            yield Finding("statistics", path, "a grant for reading publishes no statistics")
+        return
+    if grant.statistics is None:
+        yield Finding("statistics", path, "a grant for statistics says which: `statistics` is missing")
+        return
+    for step, message in statistics_faults(grant.statistics, resource):
+        yield Finding("statistics", (*path, *step), message)
+    for name in sorted(grant.items - grant.statistics.items):
+        yield Finding("statistics", ("items",), f"`{name}` is neither a dimension nor a measure")
+    for name in sorted(grant.masks):
+        yield Finding("statistics", ("masks", name), "statistics have no masks")
+    for name in sorted(grant.relations):
+        yield Finding("statistics", ("relations",), f"statistics follow no relation: `{name}`")

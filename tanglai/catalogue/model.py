@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property
 from types import MappingProxyType
@@ -75,6 +76,15 @@ class BasisType(StrEnum):
 class Usage(StrEnum):
     READ = "READ"
     STATISTICS = "STATISTICS"
+
+
+class Period(StrEnum):
+    """How long one published cube holds, in days of Asia/Shanghai."""
+
+    DAY = "DAY"
+    MONTH = "MONTH"
+    QUARTER = "QUARTER"
+    YEAR = "YEAR"
 
 
 class GrantBasis(StrEnum):
@@ -301,11 +311,31 @@ class Quota:
 
 
 @dataclass(frozen=True, slots=True)
+class Statistics:
+    """What a statistics grant publishes per `period`: counts and sums by all `dimensions` (authorization.md).
+
+    Dimensions are items with code lists, measures numeric items. A cell of fewer than `minimum_cell` rows is not
+    published; counts are rounded to a multiple of `base`, sums to one of `sum_base`, in the measure's own unit.
+    """
+
+    dimensions: tuple[str, ...]
+    measures: tuple[str, ...]
+    period: Period
+    minimum_cell: int
+    base: int
+    sum_base: Decimal = Decimal(1)
+
+    @property
+    def items(self) -> frozenset[str]:
+        return frozenset(self.dimensions + self.measures)
+
+
+@dataclass(frozen=True, slots=True)
 class Grant:
     """What a positive answer created: items and relations x rows x purpose x validity x masks.
 
     `masks` maps an item's name to the name of one of its declared masks; `scope` is over items of the resource.
-    Valid in `valid_from <= now < valid_to`.
+    Valid in `valid_from <= now < valid_to`. `statistics` is of a grant for statistics only, whose items are its own.
     """
 
     id: str
@@ -322,6 +352,7 @@ class Grant:
     scope: Expression = TRUE
     masks: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
     quota: Quota | None = None
+    statistics: Statistics | None = None
 
     def __hash__(self) -> int:
         return hash(self.id)

@@ -45,12 +45,14 @@ from tanglai.catalogue.model import (
     NamedMask,
     Names,
     OrganisationKind,
+    Period,
     Purpose,
     Quota,
     Relation,
     Resource,
     ShareClass,
     Source,
+    Statistics,
     UpdateCycle,
     Usage,
     Zone,
@@ -244,17 +246,32 @@ def predicates(resource: Resource) -> st.SearchStrategy[Expression]:
     )
 
 
+def statistics(item_names: list[str]) -> st.SearchStrategy[Statistics]:
+    """Statistics of some of the items, whatever these are."""
+    some = st.lists(st.sampled_from(item_names), max_size=3, unique=True).map(tuple)
+    return st.builds(
+        Statistics,
+        some,
+        some,
+        st.sampled_from(Period),
+        st.integers(3, 10**6),
+        st.integers(1, 10**6),
+        st.decimals("0.001", 10**6, allow_nan=False, places=3),
+    )
+
+
 @st.composite
 def grants(draw: st.DrawFn) -> tuple[Grant, Resource]:
     """A grant and its resource."""
     resource = draw(resources())
     item_names = [item.name for item in resource.items]
+    figures = draw(st.none() | statistics(item_names))
     return (
         Grant(
             id=draw(tokens),
             requester=draw(credit_codes | keys),
             resource=resource.code,
-            items=frozenset(draw(st.sets(st.sampled_from(item_names)))),
+            items=frozenset(draw(st.sets(st.sampled_from(item_names)))) | (figures.items if figures else frozenset()),
             purpose=draw(tokens),
             valid_from=draw(moments),
             valid_to=draw(st.none() | moments),
@@ -265,6 +282,7 @@ def grants(draw: st.DrawFn) -> tuple[Grant, Resource]:
             scope=draw(predicates(resource)),
             masks=MappingProxyType(draw(st.dictionaries(st.sampled_from(item_names), mask_names, max_size=2))),
             quota=draw(st.none() | st.builds(Quota, *[st.none() | st.integers(0, 10**6)] * 3)),
+            statistics=figures,
         ),
         resource,
     )

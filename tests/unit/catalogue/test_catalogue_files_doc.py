@@ -35,7 +35,7 @@ def test_the_example_is_lawful() -> None:
     draft, malformed = draft_from_files(FILES, None)
     assert list(malformed) == []
     assert check(draft, None, today=TODAY) == []
-    assert (len(draft.resources), len(draft.grants), len(draft.departments)) == (2, 1, 3)
+    assert (len(draft.resources), len(draft.grants), len(draft.departments)) == (2, 2, 3)
 
 
 def test_the_example_has_every_kind() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from authz.cubes import CubeRule, cube_rule
 from authz.denial import Denial, Remedy, RemedyAction
 from authz.grants import PRECEDENCE, admits, next_change, obstacle
 from authz.principal import OWN_DATA_ROLE, Principal
@@ -100,15 +101,34 @@ class _Decision:
         items = {item.name: self._item(item, denial) for item in self.resource.items}
         relations = {r.name: self._relation(r, denial) for r in self.resource.relations}
         row = disjunction(*(condition for rule in items.values() for condition in rule.rows))
+        cubes = self._cubes() if denial is None else ()
         return VisibleRelation(
             resource=self.resource,
             items=items,
             relations=relations,
             row=FALSE if denial is not None else row,
-            fingerprint=self._fingerprint(items, relations, row, denial),
+            fingerprint=self._fingerprint(items, relations, row, denial, cubes),
             valid_until=next_change(self.grants, self.asking.now),
             denial=denial,
+            cubes=cubes,
         )
+
+    def _cubes(self) -> tuple[CubeRule, ...]:
+        """Usable grants for statistics, by id; only their usage keeps them from reading."""
+        found: list[CubeRule] = []
+        allowed = frozenset(item.name for item in self.resource.items if self._in_scope(item.name))
+        for grant in self.grants:
+            if obstacle(grant, self.asking.purpose, self.asking.now) is not ErrorCode.STATISTICS_ONLY:
+                continue
+            rows = self._scope(grant)
+            cube = cube_rule(grant, self.resource, rows, allowed) if rows != FALSE else None
+            if (
+                cube is not None
+                and cube.items
+                and all(admits(grant, i.share_class) for i in cube.dimensions + cube.measures)
+            ):
+                found.append(cube)
+        return tuple(found)
 
     def _outside(self) -> Denial | None:
         """Rule 1: another zone, or outside the token's scope."""
@@ -255,6 +275,7 @@ class _Decision:
         relations: dict[str, RelationRule],
         row: Expression,
         denial: Denial | None,
+        cubes: tuple[CubeRule, ...],
     ) -> str:
         """Everything that shapes V and what is told about it. Dataclass representations are complete and stable."""
         parts = [
@@ -269,6 +290,7 @@ class _Decision:
             parts.append(repr((name, rule.clear, rule.masked, rule.grants, rule.denial, rule.masked_use)))
         for name, end in sorted(relations.items()):
             parts.append(repr((name, end.rows, end.grants, end.denial)))
+        parts += [repr((cube.grant, cube.terms, repr(cube.rows), sorted(cube.items))) for cube in cubes]
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 

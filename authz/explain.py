@@ -4,19 +4,36 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 
+from authz.cubes import CubeRule
 from authz.decide import Asking, decide
 from authz.denial import Denial
 from authz.visible import ItemRule, VisibleRelation
-from authz.words import Language, describe_rows, reason, remedy_words
+from authz.words import Language, describe_period, describe_rows, reason, remedy_words
 from tanglai.catalogue.expressions import FALSE, TRUE, Expression, ItemRef, leaves
 from tanglai.catalogue.model import Resource, ShareClass, Snapshot
+from tanglai.catalogue.scalars import plain_decimal
 
 
 class Verdict(StrEnum):
     ALL = "ALL"  # clear on all rows
     SOME_ROWS = "SOME_ROWS"  # clear on some rows, maybe masked on others
     MASKED = "MASKED"  # shown masked only
+    STATISTICS = "STATISTICS"  # counted in a published cube, shown on no row
     NONE = "NONE"
+
+
+@dataclass(frozen=True, slots=True)
+class StatisticsAccess:
+    """The published cube that an item is counted in. `period_words` says how long one holds, in the asked language."""
+
+    grant: str
+    dimensions: tuple[str, ...]
+    measures: tuple[str, ...]
+    minimum_cell: int
+    base: int
+    sum_base: str
+    period_words: str
+    rows_words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +51,7 @@ class ItemAccess:
     reason: str
     remedy_words: str
     scope_discloses: tuple[str, ...] = ()
+    statistics: StatisticsAccess | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +101,15 @@ def explain(asking: Asking, resource: Resource, names: Iterable[str] | None, lan
 
 def _item(asking: Asking, visible: VisibleRelation, rule: ItemRule, language: Language) -> ItemAccess:
     snapshot = asking.snapshot
+    cube = visible.cube((rule.item.name,))
+    statistics = _statistics(cube, visible, language) if cube is not None else None
+    grants, rows_words = rule.grants, describe_rows(rule.rows, visible.resource, language)
     if rule.denial is not None:
         verdict, article = Verdict.NONE, rule.denial.article
         why, how = reason(rule.denial, snapshot, language), remedy_words(rule.denial, snapshot, language)
+        if statistics is not None:
+            verdict, article = Verdict.STATISTICS, asking.rules.articles[f"ALLOWED_{rule.item.share_class}"]
+            grants, rows_words = (statistics.grant,), statistics.rows_words
     else:
         article = asking.rules.articles[rule.allowance]
         why = how = ""
@@ -99,14 +123,29 @@ def _item(asking: Asking, visible: VisibleRelation, rule: ItemRule, language: La
         name=rule.item.name,
         share_class=rule.item.share_class,
         verdict=verdict,
-        rows_words=describe_rows(rule.rows, visible.resource, language),
+        rows_words=rows_words,
         masks=tuple(named.name for named, _ in rule.masked),
-        grants=rule.grants,
+        grants=grants,
         article=article,
         denial=rule.denial,
         reason=why,
         remedy_words=how,
         scope_discloses=_discloses(visible, rule.rows),
+        statistics=statistics,
+    )
+
+
+def _statistics(cube: CubeRule, visible: VisibleRelation, language: Language) -> StatisticsAccess:
+    terms = cube.statistics
+    return StatisticsAccess(
+        grant=cube.grant,
+        dimensions=tuple(name for name in terms.dimensions if name in cube.items),
+        measures=tuple(name for name in terms.measures if name in cube.items),
+        minimum_cell=terms.minimum_cell,
+        base=terms.base,
+        sum_base=plain_decimal(terms.sum_base),
+        period_words=describe_period(terms.period, language),
+        rows_words=describe_rows((cube.rows,), visible.resource, language),
     )
 
 

@@ -4,11 +4,12 @@ Every part of a query runs on it. `VisibleRelation.resolve` is the one choke poi
 except through it (authorization.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
+from authz.cubes import CubeRule
 from authz.denial import Denial
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.expressions import FALSE, TRUE, Case, Expression, ItemRef, Masked, Null, Or
@@ -93,7 +94,8 @@ class VisibleRelation:
     """V of authorization.md for one resource. Immutable; `fingerprint` names everything that shapes it.
 
     `denial` is set iff there is no relation at all (not in the token's scope, other zone). `row` is the condition under
-    which a row is visible. The decision holds for `now < valid_until` (None: until an epoch changes).
+    which a row is visible. The decision holds for `now < valid_until` (None: until an epoch changes). `cubes` are the
+    usable grants for statistics, by id; they make no row visible.
     """
 
     resource: Resource
@@ -103,6 +105,7 @@ class VisibleRelation:
     fingerprint: str
     valid_until: datetime | None
     denial: Denial | None = None
+    cubes: tuple[CubeRule, ...] = ()
 
     def resolve(self, item: str, use: Use) -> Expression | Denial:
         """The cell of `item` for `use`, over items of the resource, or why not.
@@ -120,6 +123,16 @@ class VisibleRelation:
         if rule.masked_use is not None:
             return rule.masked_use
         return rule.compare
+
+    def cube(self, items: Collection[str]) -> CubeRule | None:
+        """The one published cube that answers figures of `items`: none where reading answers them, or nothing does.
+
+        Reading answers where a row is visible and every item is clear on some row. A cube answers all of the items or
+        none: it is never merged with reading, nor with another cube.
+        """
+        if self.row != FALSE and all(self.items[name].clear != FALSE for name in items):
+            return None
+        return next((cube for cube in self.cubes if cube.items.issuperset(items)), None)
 
     def follow(self, relation: str) -> RelationRule | Denial:
         """The rule of this end of `relation`, or why it cannot be followed."""

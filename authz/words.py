@@ -21,7 +21,7 @@ from tanglai.catalogue.expressions import (
     Or,
     Value,
 )
-from tanglai.catalogue.model import Resource, Snapshot
+from tanglai.catalogue.model import Period, Resource, Snapshot
 from tanglai.catalogue.scalars import to_json
 
 Language: TypeAlias = Literal["zh", "en"]
@@ -109,6 +109,19 @@ def describe_rows(conditions: Iterable[Expression], resource: Resource, language
         return "全部" if language == "zh" else "all rows"
     words = [_words(part, resource, language) for part in dict.fromkeys(parts)]
     return ("；或" if language == "zh" else "; or ").join(words)
+
+
+_PERIODS: dict[Period, tuple[str, str]] = {
+    Period.DAY: ("每日发布一次（北京时间）", "published once a day (Beijing time)"),
+    Period.MONTH: ("每月发布一次（北京时间）", "published once a month (Beijing time)"),
+    Period.QUARTER: ("每季度发布一次（北京时间）", "published once a quarter (Beijing time)"),
+    Period.YEAR: ("每年发布一次（北京时间）", "published once a year (Beijing time)"),
+}
+
+
+def describe_period(period: Period, language: Language) -> str:
+    """How often a cube is published; until then every answer is from the same one."""
+    return _PERIODS[period][0 if language == "zh" else 1]
 
 
 _OPERATORS = {

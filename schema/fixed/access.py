@@ -35,6 +35,20 @@ class Denial:
     remedy: Remedy | None = strawberry.field(description="What the requester can do; null where nothing.")
 
 
+@strawberry.type(description="The published cube that an item is counted in; figures are asked of the aggregate field.")
+class StatisticsAccess:
+    grant: str = strawberry.field(description="The grant that it is published under.")
+    dimensions: list[str] = strawberry.field(
+        description="Items to group by, and to filter with `eq`, `in` and `and` of those."
+    )
+    measures: list[str] = strawberry.field(description="Items that have `sum` and `avg`.")
+    minimum_cell: int = strawberry.field(description="Groups of fewer rows by all dimensions are left out.")
+    base: int = strawberry.field(description="Counts of such groups are rounded to a multiple of it.")
+    sum_base: str = strawberry.field(description="Sums of such groups are rounded to a multiple of it.")
+    period: str = strawberry.field(description="How often it is published, in words of the request's language.")
+    rows: str = strawberry.field(description="Which rows are counted, in words of the request's language.")
+
+
 @strawberry.type(description="What the requester may do with one item.")
 class ItemAccess:
     name: str = strawberry.field(description="Name of the item.")
@@ -46,6 +60,9 @@ class ItemAccess:
     article: str = strawberry.field(description="The article that the verdict rests on.")
     scope_discloses: list[str] = strawberry.field(
         description="Items that the row scope tests though they are not clear to the requester."
+    )
+    statistics: StatisticsAccess | None = strawberry.field(
+        description="The published cube that its figures are answered from; null where there is none."
     )
     denial: Denial | None = strawberry.field(description="Why not; null where the item is shown on some row.")
 
@@ -100,7 +117,23 @@ def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
         grants=list(access.grants),
         article=access.article,
         scope_discloses=list(access.scope_discloses),
+        statistics=_statistics(access.statistics),
         denial=denial(info, access.denial),
+    )
+
+
+def _statistics(found: explain.StatisticsAccess | None) -> StatisticsAccess | None:
+    if found is None:
+        return None
+    return StatisticsAccess(
+        grant=found.grant,
+        dimensions=list(found.dimensions),
+        measures=list(found.measures),
+        minimum_cell=found.minimum_cell,
+        base=found.base,
+        sum_base=found.sum_base,
+        period=found.period_words,
+        rows=found.rows_words,
     )
 
 

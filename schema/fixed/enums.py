@@ -147,6 +147,7 @@ _described(
         "ALL": "Clear on all rows.",
         "SOME_ROWS": "Clear on some rows.",
         "MASKED": "Masked on some or all rows, clear on none.",
+        "STATISTICS": "Shown on no row, counted in a published cube.",
         "NONE": "Nothing; see the denial.",
     },
     "AccessVerdict",

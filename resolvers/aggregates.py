@@ -41,7 +41,7 @@ def aggregate_call(
         where = simplify(where) if planning.simplify else where
     groups = _groups(planning, resource, given.get("groupBy"), at)
     outputs: list[RawOutput] = [RawOutput(cell) for _, cell in groups]
-    builder = _Shapes(planning, resource, {item.name: index for index, (item, _) in enumerate(groups)}, outputs)
+    builder = Shapes(planning, resource, {item.name: index for index, (item, _) in enumerate(groups)}, outputs)
     kind = get_named_type(definition.type)
     assert isinstance(kind, GraphQLObjectType)
     shape = builder.shape(kind, selected, at.rows())
@@ -87,7 +87,9 @@ def _tell_partial(planning: "Planning", resource: Resource, item: Item, at: At) 
         planning.partial[str(at)] = None
 
 
-class _Shapes:
+class Shapes:
+    """What is selected of an aggregate, in response order, over the outputs of one row; `groups` are key outputs."""
+
     def __init__(
         self, planning: "Planning", resource: Resource, groups: Mapping[str, int], outputs: list[RawOutput]
     ) -> None:

@@ -4,8 +4,10 @@ import asyncio
 import hashlib
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any
 
+from authz.cubes import answer as answer_of
 from connectors.pool import SourcePool
 from connectors.protocol import KEYS, RawOutput, Row, SourceQuery
 from resolvers.limits import Limits
@@ -16,6 +18,7 @@ from resolvers.plan import (
     AggregateCall,
     Answer,
     At,
+    CubeCall,
     EntitiesCall,
     EntityCall,
     KeySet,
@@ -31,13 +34,14 @@ from resolvers.plan import (
     limit_path,
     shapes,
 )
+from resolvers.publications import Publications
 from resolvers.rendering import PageBinding, Renderer, aggregate, link_key, quoted
 from resolvers.seals import CURSOR, ROW, BrokenSeal, Seals, unpack
 from resolvers.values import AnySlot, IdSlot, representation_kind
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
-from tanglai.catalogue.expressions import Aggregate, AggregateFunction, Slot
+from tanglai.catalogue.expressions import Aggregate, AggregateFunction, Slot, Value
 from tanglai.catalogue.model import Snapshot
-from tanglai.catalogue.scalars import parse
+from tanglai.catalogue.scalars import convert, parse
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +74,8 @@ class Execution:
     limits: Limits
     department: str
     purpose: str | None
+    publications: Publications
+    now: datetime
     failures: list[FieldFailure] = field(default_factory=list)
     rows: dict[str, int] = field(default_factory=dict)
     made: int = 0
@@ -161,6 +167,8 @@ class Execution:
                 return await self._guarded(call.at, lambda: self._node(value, call))
             case AggregateCall():
                 return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._aggregate(answer)))
+            case CubeCall():
+                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._cube(answer)))
             case EntitiesCall():
                 return await self._entities(answer)
 
@@ -171,7 +179,7 @@ class Execution:
             self.failures.append(FieldFailure(error, at))
             return "null"
 
-    async def _shared(self, call: RowsCall | AggregateCall, run: Callable[[], Awaitable[str]]) -> str:
+    async def _shared(self, call: RowsCall | AggregateCall | CubeCall, run: Callable[[], Awaitable[str]]) -> str:
         """Equal calls of one request run once."""
         task = self._once.get(call.signature)
         if task is None:
@@ -237,6 +245,22 @@ class Execution:
             raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.groups} groups")
         self._count(call.resource.code, len(rows))
         return "[" + ",".join([aggregate(call.shape, row) for row in rows]) + "]"
+
+    async def _cube(self, call: CubeCall) -> str:
+        cube = await self.publications.cube(call.rule, self.now, lambda: self._fetch(call.query, {}))
+        where = [(position, self._values(call, position, given)) for position, given in call.where]
+        rows = answer_of(call.rule, cube, where, call.by)
+        self._count(call.resource.code, len(rows))
+        return "[" + ",".join([aggregate(call.shape, row) for row in rows]) + "]"
+
+    def _values(self, call: CubeCall, position: int, given: tuple[Value | Slot, ...]) -> list[Any]:
+        """The values allowed for the dimension at `position`; what is no value of its type is none of them."""
+        kind = call.rule.dimensions[position].type
+        values: list[Any] = []
+        for part in given:
+            value = self.arguments[part.path] if isinstance(part, Slot) else part.value
+            values += value if isinstance(part, Slot) and part.many else [value]
+        return [convert(kind, value) for value in values]
 
     # --- rows ------------------------------------------------------------------------------------------------------
 

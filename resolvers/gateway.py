@@ -32,6 +32,7 @@ from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
 from resolvers.plan import At, Plan
 from resolvers.planner import Planning
+from resolvers.publications import CubeStore, Publications
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
 from resolvers.values import SlottedVariables, Slotter
@@ -131,6 +132,7 @@ class Gateway:
         limits: Limits | None = None,
         node: str = "tanglai",
         load_versions: LoadVersions | None = None,
+        cubes: CubeStore | None = None,
     ) -> None:
         self._replica = replica
         self._sources = sources
@@ -140,6 +142,7 @@ class Gateway:
         self._limits = limits or Limits()
         self._node = node
         self._load_versions = load_versions
+        self._publications = Publications(cubes)
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
         self._served: _Served | None = None
@@ -252,6 +255,8 @@ class Gateway:
                 self._limits,
                 request.principal.department.code,
                 context.purpose,
+                self._publications,
+                context.moment.now,
             )
             execution.prepare()
         delivered, rest = await asyncio.gather(

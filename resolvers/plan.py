@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
+from authz.cubes import CubeRule
 from authz.denial import Denial
 from connectors.protocol import SourceQuery
 from resolvers.text import show, show_order, show_output
@@ -20,6 +21,7 @@ from tanglai.catalogue.expressions import (
     IsNull,
     Not,
     Slot,
+    Value,
     conjunction,
     disjunction,
 )
@@ -285,6 +287,23 @@ class AggregateCall:
     at: At = field(default=At(()), repr=False)
 
 
+@dataclass(frozen=True, eq=False)
+class CubeCall:
+    """Figures from one published cube: groups by the dimensions at `by` of the cells that pass `where`.
+
+    `query` is the call that makes the cube where the period has none yet; it depends on the grant alone.
+    """
+
+    resource: Resource
+    rule: CubeRule
+    query: SourceQuery
+    by: tuple[int, ...]
+    where: tuple[tuple[int, tuple[Value | Slot, ...]], ...]
+    shape: AggregateObject
+    signature: str
+    at: At = field(default=At(()), repr=False)
+
+
 @dataclass(frozen=True, slots=True)
 class NodeCall:
     """`node(id)` of a data row; `id` is opened when executing and fills the call's one link key."""
@@ -325,7 +344,7 @@ class ObjectShape:
     fields: "tuple[tuple[str, Answer], ...]"
 
 
-Answer: TypeAlias = ObjectShape | RowsCall | LookupCall | AggregateCall | NodeCall | EntitiesCall | str
+Answer: TypeAlias = ObjectShape | RowsCall | LookupCall | AggregateCall | CubeCall | NodeCall | EntitiesCall | str
 """What a field's value is made of; a str is constant JSON."""
 
 
@@ -402,6 +421,9 @@ def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:
             for (name, names), entity in sorted(entities.items()):
                 if entity.call is not None:
                     _explain(f"{name}({','.join(names)})", entity.call, depth + 1, lines)
+        case CubeCall(rule=rule):
+            lines.append(f"{pad}{key}: cube of {rule.grant} by {list(answer.by)} where {_allowed(answer.where)}")
+            lines.append(f"{pad}  before: {_describe(answer.query)}")
         case RowsCall() | AggregateCall():
             lines.append(f"{pad}{key}: {_describe(answer.query)}")
             for keyset_ in answer.keysets:
@@ -411,6 +433,10 @@ def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:
                     lines.append(f"{pad}  total: {_describe(answer.total)}")
                 for child in answer.children():
                     _explain(child.at.whole[-1], child, depth + 1, lines)
+
+
+def _allowed(where: tuple[tuple[int, tuple[Value | Slot, ...]], ...]) -> str:
+    return str([(position, [show(value) for value in values]) for position, values in where])
 
 
 def _describe(query: SourceQuery) -> str:

@@ -52,6 +52,7 @@ from resolvers.plan import (
 )
 from resolvers.search import search_predicate
 from resolvers.selection import Collector, Selected
+from resolvers.statistics import cube_call
 from resolvers.values import arguments_of
 from resolvers.where import Filter, Link, Refused, bind, constant, link_columns
 from schema.fields import (
@@ -239,8 +240,11 @@ class Planning:
             elif isinstance(what, LookupField):
                 answer = self._root(what.resource, here) or self._lookup(what, definition, selected, here)
             elif isinstance(what, AggregateField):
-                answer = self._root(what.resource, here) or aggregate_call(
-                    self, what.resource, definition, selected, self.arguments(definition, selected), here
+                given = self.arguments(definition, selected)
+                answer = (
+                    self._root(what.resource, here)
+                    or cube_call(self, what.resource, definition, selected, given, here)
+                    or aggregate_call(self, what.resource, definition, selected, given, here)
                 )
             else:
                 raise AssertionError(f"no meaning for {kind.name}.{selected.name}")
@@ -348,12 +352,12 @@ class Planning:
         kind = _object(definition)
         keysets = Filter(self, [], str(at))
         where = self._where(resource, definition, given, keysets, at)
+        if given.get("search") is not None:
+            where = conjunction(where, search_predicate(self, resource, given["search"], at))
         outputs = Outputs()
         named = self._order(resource, given.get("orderBy"), at)
         page = self._page(resource, given, named, at)
         wants = _Wants()
-        if given.get("search") is not None:
-            where = conjunction(where, search_predicate(self, resource, given["search"], at))
         shape = self._connection(resource, kind, selected.selection_sets, outputs, at, wants)
         if not wants.cursors:
             columns = tuple(_without_output(c) for c in page.columns)
@@ -691,15 +695,15 @@ def _text(value: str) -> str:
     return f'"{value}"'
 
 
-def _slot_paths(value: Any) -> tuple[str, ...]:
-    """Paths of the slots within a slotted value, in order."""
-    if isinstance(value, Slot):
-        return (value.path,)
 def _filter(given: Mapping[str, Any]) -> list[Any]:
     """What a list is filtered by, which its cursors belong to."""
     return [given.get("where"), given.get("search")]
 
 
+def _slot_paths(value: Any) -> tuple[str, ...]:
+    """Paths of the slots within a slotted value, in order."""
+    if isinstance(value, Slot):
+        return (value.path,)
     parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
     return tuple(path for part in parts for path in _slot_paths(part))
 

@@ -56,6 +56,24 @@ class ListedAudit:
 
 
 @dataclass
+class ListedCubes:
+    """Published cubes by grant, terms and period."""
+
+    kept: dict[tuple[str, str, str], str] = field(default_factory=dict)
+    down: bool = False
+
+    async def load_cube(self, grant: str, terms: str, period: str) -> str | None:
+        if self.down:
+            raise PolicyUnavailable
+        return self.kept.get((grant, terms, period))
+
+    async def publish_cube(self, grant: str, terms: str, period: str, cells: str) -> str:
+        if self.down:
+            raise PolicyUnavailable
+        return self.kept.setdefault((grant, terms, period), cells)
+
+
+@dataclass
 class Answer:
     """A response, read."""
 
@@ -99,6 +117,7 @@ class World:
             held[grant.requester] = (*held.get(grant.requester, ()), grant)
         self.sources = MemorySources(rows)
         self.audit = ListedAudit()
+        self.cubes = ListedCubes()
         self.replica = StillReplica(snapshot, held)
         self.gateway = Gateway(
             self.replica,  # type: ignore[arg-type]  # the two methods that the gateway calls
@@ -107,6 +126,7 @@ class World:
             Seals((SealKey(1, bytes(range(64))),)),
             MaskKey("m1", b"mask secret"),
             limits,
+            cubes=self.cubes,
         )
 
     async def ask(

@@ -114,6 +114,7 @@ class Node:
             limits_of(settings),
             node=settings.node,
             load_versions=database.load_versions,
+            cubes=database,
         )
         await self._gateway.schema()
         try:

@@ -9,7 +9,7 @@ from typing import Any, Self, TypeVar
 import asyncpg
 
 from tanglai.catalogue.model import Grant, GrantState, Resource, Snapshot, Zone
-from tanglai.storage import epochs, grants, keys, migrate, publishing, snapshots, versions
+from tanglai.storage import cubes, epochs, grants, keys, migrate, publishing, snapshots, versions
 from tanglai.storage.control import ControlLine
 from tanglai.storage.epochs import Epochs
 from tanglai.storage.errors import PolicyUnavailable, translated
@@ -164,7 +164,8 @@ class PlatformDatabase:
 
         The state of a known grant is left alone, so that importing a file again resumes nothing: see `kept` of the
         report, and `set_grant_state`. Raises Refused for a reference to nothing, a scope that its resource does not
-        carry, another requester or resource under a known id, and new terms for a grant that is over.
+        carry, another requester or resource under a known id, new terms for a grant that is over, and for statistics of
+        which the requester has some already from another grant.
         """
         async with self.session() as connection:
             return await grants.put(connection, new, by=by, reason=reason)
@@ -186,6 +187,20 @@ class PlatformDatabase:
     async def grant_history(self, grant: str) -> tuple[GrantTransition, ...]:
         """Every step of a grant, the oldest first; empty for an unknown one."""
         return await self._reading(lambda connection: grants.history(connection, grant))
+
+    # Published cubes
+
+    async def load_cube(self, grant: str, terms: str, period: str) -> str | None:
+        """The cells that `grant` published under `terms` (a digest) in `period`, as JSON; None where none are yet."""
+        return await self._reading(lambda connection: cubes.load(connection, grant, terms, period))
+
+    async def publish_cube(self, grant: str, terms: str, period: str, cells: str) -> str:
+        """Publish `cells` (JSON) unless some are published under this key already; what is published, for good.
+
+        Of replicas that publish at once one counts, and all get what that one published. Raises Refused for an unknown
+        grant.
+        """
+        return await self._reading(lambda connection: cubes.publish(connection, grant, terms, period, cells))
 
     # Keys
 

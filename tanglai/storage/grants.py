@@ -10,6 +10,7 @@ from typing import Any
 
 from tanglai.catalogue.documents import DocumentError, grant_from_document, grant_to_document, resource_from_document
 from tanglai.catalogue.model import Grant, GrantState, Resource
+from tanglai.storage.cubes import refuse_overlaps
 from tanglai.storage.epochs import GRANTS, LOCK_GRANTS, SHARE_CATALOGUE
 from tanglai.storage.errors import Refused
 from tanglai.storage.rows import decode, encode, readable
@@ -159,6 +160,7 @@ async def put(connection: Any, grants: Sequence[Grant], *, by: str, reason: str)
             for row in written:
                 (changed if row["id"] in states else added).append(row["id"])
             kept += [grant.id for grant in batch if states.get(grant.id, grant.state.value) != grant.state.value]
+        await refuse_overlaps(connection, grants, resources)
         return PutReport(await connection.fetchval(GRANTS), tuple(added), tuple(changed), tuple(kept))
 
 

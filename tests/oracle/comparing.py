@@ -186,8 +186,9 @@ class Duel:
     async def token(self, by_id: ById) -> ById:
         """The sealed id of a row, as the platform seals it for anybody."""
         resource = self.drawn.snapshot.resources[by_id.resource]
-        row = self.oracle.sights[resource.code].rows[by_id.row]
-        token = self.world.gateway._seals.seal("r", b"", [resource.code, row["handle"]])
+        row, handle = self.oracle.sights[resource.code].rows[by_id.row], resource.binding.handle
+        assert handle is not None
+        token = self.world.gateway._seals.seal("r", b"", [resource.code, row[handle.name]])
         mark = RowMark(resource.code, by_id.row)
         assert self.ids.setdefault(mark, token) == token
         return replace(by_id, token=token)

@@ -1,9 +1,14 @@
 """In charge of whole examples before gateway and oracle."""
 
+from dataclasses import replace
+from typing import Any
+
 from connectors.pool import SourcePool
+from resolvers.caches import Plans
 from resolvers.gateway import Gateway
 from resolvers.limits import Limits
 from resolvers.planner import Planning
+from tanglai.catalogue.model import Snapshot
 from tests.gateways import World
 from tests.oracle.comparing import TALLY, Duel
 from tests.oracle.examples import Example
@@ -14,12 +19,20 @@ LIMITS = Limits(rows=10**9)
 
 
 class Unsimplified(Gateway):
-    """A gateway that leaves filters as they are planned."""
+    """A gateway that leaves filters as they are planned. It has the validated documents of the gateway `like`."""
+
+    like: Gateway
 
     def _planning(self, *arguments: object) -> Planning:
         planning = super()._planning(*arguments)  # type: ignore[arg-type]
         planning.simplify = False
         return planning
+
+    async def _serve(self, snapshot: Snapshot) -> Any:
+        if self._served is None:
+            served = await self.like._serve(snapshot)
+            self._served = replace(served, plans=Plans(LIMITS.plans_cached))
+        return self._served
 
 
 def unsimplified(world: World) -> World:
@@ -27,9 +40,10 @@ def unsimplified(world: World) -> World:
     other = World(world.replica.snapshot, {}, (), limits=LIMITS)
     other.replica.held, other.sources = world.replica.held, world.sources
     gateway = other.gateway
-    other.gateway = Unsimplified(
+    plain = Unsimplified(
         gateway._replica, world.gateway._sources, gateway._audit, gateway._seals, gateway._mask_key, LIMITS
     )
+    plain.like, other.gateway = world.gateway, plain
     return other
 
 

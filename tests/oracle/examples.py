@@ -1,14 +1,26 @@
 """In charge of whole examples: a world, who asks in it, and what."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from hypothesis import strategies as st
 
 from tests.oracle.comparing import situation
+from tests.oracle.dice import Dice
+from tests.oracle.graphql_text import write
 from tests.oracle.language import Operation, Walk
-from tests.oracle.operations import operations, walks
+from tests.oracle.operations import Writer, operations, walks
 from tests.oracle.sight import see
+from tests.oracle.variations import vary
 from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, askers, worlds
+
+
+class Readable:
+    """Printed by hypothesis as by `repr`."""
+
+    def _repr_pretty_(self, printer: Any, cycle: bool) -> None:
+        printer.text(repr(self))
 
 
 @dataclass(frozen=True)
@@ -19,23 +31,68 @@ class Asked:
     operations: tuple[Operation, ...]
     walk: Walk | None
 
+    def told(self, drawn: Drawn) -> Iterator[str]:
+        who = self.asker.principal
+        scopes = None if who.scopes is None else sorted(f"{s.resource}:{s.item}" for s in who.scopes)
+        yield f"asks: {who.department.key} {sorted(who.roles)} scopes {scopes} purposes {sorted(who.purposes)}"
+        yield f"  at {self.asker.now} header {self.asker.header} extension {self.asker.extension}"
+        for operation in self.operations:
+            text, variables = write(operation, drawn.snapshot)
+            yield f"  {text}\n    {variables}{' REFUSE' if operation.refuse else ''}"
+        if self.walk is not None:
+            yield f"  {self.walk}"
+
+
+def told(drawn: Drawn) -> Iterator[str]:
+    """A world in lines."""
+    yield f"rule set {drawn.snapshot.rule_set}"
+    for resource in drawn.snapshot.resources.values():
+        handle, source = resource.binding.handle, resource.binding.source
+        yield f"resource {resource.code} {resource.names.type}: {source}, handle {handle.type if handle else None}"
+        for item in resource.items:
+            masks = [named.name for named in item.masks]
+            yield f"  {item.name} {item.type} {item.share_class} nullable {item.nullable} masks {masks}"
+        yield f"  keys {[key.items for key in resource.keys]}"
+        for relation in resource.relations:
+            many = "many" if relation.many else "one"
+            links = f"{relation.items} = {relation.target_items}"
+            yield f"  {relation.name} to {many} {relation.target} {relation.share_class} by {links}"
+        for row in drawn.rows[source][resource.binding.table]:
+            yield f"    {row}"
+    for grant in drawn.grants:
+        yield f"{grant}"
+
 
 @dataclass(frozen=True)
-class Example:
+class Example(Readable):
     drawn: Drawn
     asked: tuple[Asked, ...]
 
+    def __repr__(self) -> str:
+        """The example in lines, for people: catalogue, rows, grants, and the documents that are asked."""
+        return "\n".join(["", *told(self.drawn), *(line for asked in self.asked for line in asked.told(self.drawn))])
+
 
 @st.composite
-def examples(draw: st.DrawFn, bounds: Bounds = USUAL, principals: int = 3, each: int = 4) -> Example:
+def examples(draw: st.DrawFn, bounds: Bounds = USUAL, principals: int = 3, each: int = 3) -> Example:
     """A world with up to `principals` askers of up to `each` operations."""
     drawn = draw(worlds(bounds))
     asked: list[Asked] = []
+    asked_before: list[Operation] = []
     who = [draw(askers(drawn)) for _ in range(draw(st.integers(1, principals)))]
+    dice = Dice(draw)
     for asker in sorted(who, key=lambda asker: asker.now):  # the platform's clock never goes back
         whole = situation(drawn, asker)
         sights = {code: see(whole, resource) for code, resource in drawn.snapshot.resources.items()}
-        count = draw(st.integers(1, each))
-        walk = draw(walks(sights)) if draw(st.integers(0, 3)) == 3 else None
-        asked.append(Asked(asker, tuple(draw(operations(sights)) for _ in range(count)), walk))
+        mine: list[Operation] = []
+        for _ in range(dice.number(1, each)):
+            operation = draw(operations(sights))
+            mine.append(operation)
+            if dice.chance(1, 3):
+                mine.append(vary(Writer(dice, sights), operation))
+        # What somebody else has asked before is asked again: nothing may be shared that differs between the two.
+        mine += dice.some(asked_before, 0, 2)
+        asked_before += mine
+        walk = draw(walks(sights)) if dice.chance(1, 4) else None
+        asked.append(Asked(asker, tuple(mine), walk))
     return Example(drawn, tuple(asked))

@@ -6,6 +6,7 @@ from typing import Any
 
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
+from tanglai.catalogue.scalars import ScalarType
 from tests.oracle.language import (
     ABSENT,
     ById,
@@ -17,7 +18,7 @@ from tests.oracle.language import (
     Pick,
     Place,
     Selection,
-    given,
+    value_of,
 )
 from tests.oracle.sight import Sight, Situation, see
 
@@ -212,6 +213,11 @@ class Foresight:
     def foresee_list(self, resource: Resource, listing: Listing, selections: Iterable[Selection], at: At) -> None:
         sight = self.sights[resource.code]
         self.foresee_where(resource, listing.where, at.child("where"))
+        if none(listing.search) is not None:
+            for item in self.searched(resource):
+                self.expected.grants |= sight.grants[item.name]
+            if none(listing.search) == "":
+                self.refuse("BAD_INPUT")
         by_graphql = {item.graphql: item.name for item in resource.items}
         for name, _ in none(listing.order) or ():
             self.use(sight, by_graphql[name], at.child("orderBy").child(name))
@@ -237,6 +243,11 @@ class Foresight:
                     if inner.name == "node":
                         self.foresee_row(resource, inner.selections, here.child(inner.key))
 
+    def searched(self, resource: Resource) -> list[Item]:
+        """The text items that are clear on some row; a search skips the others without an error."""
+        sight = self.sights[resource.code]
+        return [i for i in resource.items if i.type is ScalarType.TEXT and sight.use(i.name) is None]
+
     def foresee_where(self, resource: Resource, where: Any, at: At) -> None:
         where = none(where)
         if where is None:
@@ -244,7 +255,7 @@ class Foresight:
         sight = self.sights[resource.code]
         for name, operand in where.items():
             here = at.child(name)
-            operand = given(operand)
+            operand = value_of(operand)
             if operand is None or operand is ABSENT:
                 self.refuse("BAD_INPUT")
             elif name == "not":
@@ -255,8 +266,8 @@ class Foresight:
             elif item_of(resource, name) is not None:
                 self.use(sight, item_of(resource, name).name, here)  # type: ignore[union-attr]
                 for value in operand.values():
-                    values = given(value) if isinstance(given(value), list) else [value]
-                    if any(given(one) is None or given(one) is ABSENT for one in values):
+                    values = value_of(value) if isinstance(value_of(value), list) else [value]
+                    if any(value_of(one) is None or value_of(one) is ABSENT for one in values):
                         self.refuse("BAD_INPUT")
             else:
                 self.foresee_linked(resource, relation_of(resource, name), operand, here)
@@ -312,7 +323,7 @@ class Foresight:
 
 def none(value: Any) -> Any:
     """An argument's value, None where it is left out."""
-    value = given(value)
+    value = value_of(value)
     return None if value is ABSENT else value
 
 

@@ -134,12 +134,17 @@ class _Text:
 
     def listing(self, listing: Listing, resource: Resource) -> list[str]:
         parts = self.where_argument(listing.where, resource)
+        if isinstance(listing.search, Var):
+            parts.append(f"search: {self.variable('s', 'String', listing.search.value)}")
+        elif listing.search is not ABSENT:
+            parts.append(f"search: {json.dumps(listing.search, ensure_ascii=False)}")
         if listing.order is not ABSENT:
-            entries = listing.order.value if isinstance(listing.order, Var) else listing.order
-            text = "[" + ", ".join(f"{{{name}: {direction}}}" for name, direction in entries) + "]"
             if isinstance(listing.order, Var):
-                value = [{name: direction} for name, direction in entries]
+                entries = listing.order.value
+                value = [{name: way} for name, way in entries] if isinstance(entries, list) else entries
                 text = self.variable("o", f"[{resource.names.type}Order!]", value)
+            else:
+                text = "[" + ", ".join(f"{{{name}: {way}}}" for name, way in listing.order) + "]"
             parts.append(f"orderBy: {text}")
         for name, size in (("first", listing.first), ("last", listing.last)):
             if size is not ABSENT:
@@ -151,8 +156,8 @@ class _Text:
             elif isinstance(cursor, Place):
                 token = self.variable("c", "String", cursor.token) if name == "after" else json.dumps(cursor.token)
                 parts.append(f"{name}: {token}")
-            else:
-                assert not isinstance(cursor, Pick), "a cursor is still to be had"
+            elif isinstance(cursor, Pick):  # a cursor that is still to be had
+                parts.append(f'{name}: "the row at {cursor.place}"')
         return parts
 
     def where_argument(self, where: Any, resource: Resource) -> list[str]:

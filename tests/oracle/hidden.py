@@ -1,7 +1,7 @@
 """In charge of changing the contents of sources where the visible relations of one asker do not change."""
 
 import copy
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -9,7 +9,7 @@ from tanglai.catalogue.model import Item, Relation, Resource
 from tests.oracle.comparing import situation
 from tests.oracle.dice import Dice
 from tests.oracle.oracle import Oracle
-from tests.oracle.worlds import POOLS, Asker, Drawn
+from tests.oracle.worlds import POOLS, Asker, Drawn, handle_value, lawful
 
 Change = dict[str, dict[str, list[dict[str, Any]]]]
 
@@ -32,7 +32,8 @@ class Veil:
         names = [item.name for item in resource.items]
         visible = [row for row, is_visible in enumerate(sight.visible) if is_visible]
         cells = [[(repr(sight.shown[n][row]), repr(sight.compare[n][row])) for n in names] for row in visible]
-        handles = [sight.rows[row].get("handle") for row in visible]
+        handle = resource.binding.handle
+        handles = [None if handle is None else sight.rows[row][handle.name] for row in visible]
         links = [self._links(oracle, resource, relation, visible) for relation in resource.relations]
         return cells, handles, links
 
@@ -45,7 +46,8 @@ class Veil:
         if not self.keys:
             return links
         follows = sight.follows[relation.name]
-        keys = [[repr(sight.rows[row][n]) for n in relation.items] if follows[row] else None for row in visible]
+        columns = [resource.item_by_name[name].column.name for name in relation.items]
+        keys = [[repr(sight.rows[row][c]) for c in columns] if follows[row] else None for row in visible]
         return links, keys
 
     def changed(self, dice: Dice) -> Change:
@@ -95,7 +97,8 @@ class Veil:
         table = _table(longer, resource)
         row = {item.column.name: dice.pick(_values(item)) for item in resource.items}
         if resource.binding.handle is not None:
-            row["handle"] = 100 + len(table)
+            handle = resource.binding.handle
+            row[handle.name] = handle_value(handle, 100 + len(table))
         table.insert(dice.number(0, len(table)), row)
         return longer
 
@@ -132,14 +135,5 @@ def _other(dice: Dice, item: Item, old: Any) -> Any:
     return dice.pick(_values(item))
 
 
-def _lawful(drawn: Drawn, rows: Mapping[str, Mapping[str, list[dict[str, Any]]]]) -> bool:
-    """Whether the contents are as the catalogue declares them: keys are unique."""
-    for resource in drawn.snapshot.resources.values():
-        for key in resource.keys:
-            found = [
-                tuple(row[name] for name in key.items) for row in rows[resource.binding.source][resource.binding.table]
-            ]
-            whole = [values for values in found if None not in values]
-            if len(set(whole)) < len(whole):
-                return False
-    return True
+def _lawful(drawn: Drawn, rows: Change) -> bool:
+    return all(lawful(resource, _table(rows, resource)) for resource in drawn.snapshot.resources.values())

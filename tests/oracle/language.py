@@ -48,6 +48,7 @@ class Listing:
 
     where: Any = ABSENT
     order: Any = ABSENT
+    search: Any = ABSENT
     first: Any = ABSENT
     last: Any = ABSENT
     after: "Pick | Place | Missing | None" = ABSENT
@@ -152,7 +153,7 @@ class Walk:
     size: int
 
 
-def given(value: Any) -> Any:
+def value_of(value: Any) -> Any:
     """An argument's value: what a variable holds, else the value itself."""
     return value.value if isinstance(value, Var) else value
 

@@ -142,20 +142,22 @@ class Writer:
         last: Any = ABSENT
         form = dice.number(0, 9)
         if form >= 6 or (depth and form >= 2):
-            first = self._variable(dice.pick((2, 1, 3, 0, 5)))
+            first = self._variable(dice.pick((2, 3, 5, 1, 4, 7, 0)))
         elif form == 5:
-            last = self._variable(dice.pick((2, 1, 3, 0)))
+            last = self._variable(dice.pick((2, 3, 1, 4, 0)))
         elif form == 4 and dice.chance(1, 8):
             first, last = dice.pick(((1001, ABSENT), (-1, ABSENT), (1, 1), (None, 2), (Var(ABSENT), ABSENT)))
         after: Any = ABSENT
         before: Any = ABSENT
-        if dice.chance(1, 3):
+        if dice.chance(1, 4):
             after = Pick(dice.number(0, 3))
-        if dice.chance(1, 6):
+        if dice.chance(1, 8):
             before = Pick(dice.number(0, 4))
         if dice.chance(1, 60):
             after = dice.pick((None, Place("c.AAAA", None), Place("", None)))
-        return Listing(self.maybe_where(resource), self.order(resource), first, last, after, before)
+        return Listing(
+            self.maybe_where(resource), self.order(resource), self._search(resource), first, last, after, before
+        )
 
     def maybe_where(self, resource: Resource) -> Any:
         dice = self.dice
@@ -164,8 +166,18 @@ class Writer:
         if dice.chance(1, 40):
             return dice.pick((None, Var(None), Var(ABSENT), {}))
         if dice.chance(1, 4):
-            return Var(self._where(resource, 2, literal=True))
-        return self._where(resource, 3)
+            return Var(self.where(resource, 2, literal=True))
+        return self.where(resource, 3)
+
+    def _search(self, resource: Resource) -> Any:
+        dice = self.dice
+        if not dice.chance(1, 8):
+            return ABSENT
+        items = [item for item in resource.items if item.type is ScalarType.TEXT]
+        text = self.operand(resource, dice.pick(items))
+        start = dice.number(0, 2)
+        needle = dice.pick((text[start : start + 2] or "k", text or "k", "k", None, ""))
+        return needle if needle == "" else self._variable(needle)
 
     def order(self, resource: Resource) -> Any:
         dice = self.dice
@@ -292,26 +304,27 @@ class Writer:
             and self.sights[relation.target].not_followed[relation.inverse] is None
         ]
 
-    def _where(self, resource: Resource, depth: int, literal: bool = False) -> dict[str, Any]:
+    def where(self, resource: Resource, depth: int, literal: bool = False) -> dict[str, Any]:
         """`literal`: a part of a variable, so that it holds no variable of its own."""
         dice = self.dice
         where: dict[str, Any] = {}
         for _ in range(dice.pick((1, 1, 1, 2, 0))):
             form = dice.number(0, 9) if depth else 0
             if form >= 8:
-                where["not"] = self._where(resource, depth - 1, literal)
+                where["not"] = self.where(resource, depth - 1, literal)
             elif form >= 6:
-                parts = [self._where(resource, depth - 1, literal) for _ in range(dice.pick((2, 1, 3, 0)))]
+                parts = [self.where(resource, depth - 1, literal) for _ in range(dice.pick((2, 3, 1, 4, 0)))]
                 where["or" if form == 7 else "and"] = parts
             elif form >= 4 and (relations := self._followed(resource)):
                 relation = dice.pick(relations)
                 target = self.resources[relation.target]
                 quantifiers = dice.some(("some", "none", "every"), 1, 1 if dice.chance(5, 6) else 2)
-                where[relation.graphql] = {q: self._where(target, depth - 1, literal) for q in quantifiers}
+                where[relation.graphql] = {q: self.where(target, depth - 1, literal) for q in quantifiers}
             else:
                 items = self._usable(resource, list(resource.items))
+                partial = [item for item in items if item.name in self.sights[resource.code].partial]
                 if items:
-                    item = dice.pick(items)
+                    item = dice.pick(partial if partial and dice.chance(1, 2) else items)
                     where[item.graphql] = self._test(resource, item, literal)
         return where
 
@@ -327,11 +340,11 @@ class Writer:
         test: dict[str, Any] = {}
         for operator in dice.some(operators, 1, 1 if dice.chance(4, 5) else 2):
             if operator in ("in", "notIn"):
-                values = [self._operand(resource, item) for _ in range(dice.number(0, 3))]
+                values = [self.operand(resource, item) for _ in range(dice.number(0, 3))]
                 whole = not literal and dice.chance(1, 2)
                 test[operator] = Var(values) if whole else [self._value(value, literal) for value in values]
             else:
-                operand = self._operand(resource, item)
+                operand = self.operand(resource, item)
                 if operator in ("startsWith", "contains"):
                     operand = operand[: dice.number(0, 3)]
                 test[operator] = self._value(operand, literal)
@@ -339,7 +352,7 @@ class Writer:
             test[dice.pick(operators[:2])] = dice.pick((None, Var(None), Var(ABSENT)))
         return test
 
-    def _operand(self, resource: Resource, item: Item) -> Any:
+    def operand(self, resource: Resource, item: Item) -> Any:
         """A value to compare with: mostly one that stands in the column."""
         rows = self.sights[resource.code].rows
         if rows and self.dice.chance(2, 3):

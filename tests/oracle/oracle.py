@@ -12,7 +12,7 @@ from typing import Any
 from tanglai.catalogue.model import Relation, Resource
 from tanglai.catalogue.scalars import ScalarType, to_json
 from tests.oracle.foresight import Expected, Foresight, cell_of, column_of, fail, group_type, item_of, none, relation_of
-from tests.oracle.language import ById, ByKey, Field, Figures, Listing, Operation, Selection, given
+from tests.oracle.language import ById, ByKey, Field, Figures, Listing, Operation, Selection, value_of
 from tests.oracle.predicates import Truth, compared, every, negation, some
 
 DEFAULT_PAGE = 50
@@ -70,7 +70,7 @@ class Oracle(Foresight):
         """A filter on the compare cells of a row."""
         truths: list[Truth] = []
         for name, operand in (none(where) or {}).items():
-            operand = given(operand)
+            operand = value_of(operand)
             if name == "not":
                 truths.append(negation(self.passes(resource, operand, row)))
             elif name == "and":
@@ -80,8 +80,8 @@ class Oracle(Foresight):
             elif (item := item_of(resource, name)) is not None:
                 cell = self.sights[resource.code].compare[item.name][row]
                 for operator, value in operand.items():
-                    value = given(value)
-                    value = [given(one) for one in value] if isinstance(value, list) else value
+                    value = value_of(value)
+                    value = [value_of(one) for one in value] if isinstance(value, list) else value
                     truths.append(compared(operator, cell, value))
             else:
                 relation = relation_of(resource, name)
@@ -92,6 +92,13 @@ class Oracle(Foresight):
                     outcome = {"some": any(matching), "none": not any(matching), "every": all(matching)}
                     truths.append(outcome[quantifier])
         return every(truths)
+
+    def found(self, resource: Resource, search: Any, row: int) -> bool:
+        """Whether some text that may be searched holds the needle; without a needle every row is found."""
+        needle, compare = none(search), self.sights[resource.code].compare
+        return needle is None or any(
+            compared("contains", compare[item.name][row], needle) is True for item in self.searched(resource)
+        )
 
     def ordered(self, resource: Resource, listing: Listing, rows: Iterable[int]) -> list[int]:
         """Rows by the named cells, then by what breaks ties, else by all clear cells. Nulls are the greatest."""
@@ -155,7 +162,9 @@ class Oracle(Foresight):
         if what == "aggregate":
             return self.aggregate(resource, visible, member)
         assert isinstance(member.arguments, ByKey)
-        wanted = {(item_of(resource, name) or fail(name)).name: given(v) for name, v in member.arguments.values.items()}
+        wanted = {
+            (item_of(resource, name) or fail(name)).name: value_of(v) for name, v in member.arguments.values.items()
+        }
         found = [r for r in visible if all(sight.compare[n][r] == value for n, value in wanted.items())]
         found = self.ordered(resource, Listing(), found)
         return self.row(resource, found[0], member.selections) if found else None
@@ -190,7 +199,11 @@ class Oracle(Foresight):
     def connection(
         self, resource: Resource, rows: Sequence[int], listing: Listing, selections: Iterable[Selection]
     ) -> dict[str, Any]:
-        listed = [row for row in rows if self.passes(resource, listing.where, row) is True]
+        listed = [
+            row
+            for row in rows
+            if self.passes(resource, listing.where, row) is True and self.found(resource, listing.search, row)
+        ]
         after, before = none(listing.after), none(listing.before)
         window = self.ordered(resource, listing, {*listed, *(c.row for c in (after, before) if c is not None)})
         if before is not None:

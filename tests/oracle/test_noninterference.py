@@ -13,7 +13,7 @@ from tests.gateways import World
 from tests.oracle.comparing import Duel
 from tests.oracle.dice import Dice
 from tests.oracle.duels import LIMITS
-from tests.oracle.examples import Asked, Example, examples
+from tests.oracle.examples import Asked, Example, Readable, examples, told
 from tests.oracle.hidden import Change, Veil
 from tests.oracle.language import Operation
 from tests.oracle.on_postgresql import HeardSources, on_postgresql
@@ -25,12 +25,16 @@ SETTINGS = settings(
 
 
 @dataclass(frozen=True)
-class Twins:
+class Twins(Readable):
     """A world, what one asker asks in it, and other contents that look the same to the asker."""
 
     drawn: Drawn
     asked: Asked
     other: Change
+
+    def __repr__(self) -> str:
+        lines = [*told(self.drawn), *self.asked.told(self.drawn), "other contents:"]
+        return "\n".join(["", *lines, *told(replace(self.drawn, rows=self.other))])
 
 
 @st.composite

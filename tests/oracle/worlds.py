@@ -1,6 +1,6 @@
 """In charge of random worlds: catalogues, the rows of their sources, grants of every kind, and who asks when."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
-from tanglai.catalogue.expressions import FALSE, Attribute, Compare, CompareOp, Expression, ItemRef
+from tanglai.catalogue.expressions import FALSE, Attribute, Column, Compare, CompareOp, Expression, ItemRef
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import (
     Grant,
@@ -42,12 +42,17 @@ from tests.oracle.dice import Dice
 
 TEXTS = ("k1", "", "k", "K1", "张三", "张", "k1 ", "é", "e\u0301", "👨‍👩‍👧", "𠀀", "～", "640105", "640121001",
          "640199", "%_", "*", "a@b@c.cn", "13800000001", "'\"\\\n", "k1\u2028x" * 9)  # fmt: skip
+LINKS = ("code", "ref", "link")
 JOINED = {
-    ScalarType.TEXT: ("k1", "k2", "张三", "", "é"),
+    ScalarType.TEXT: ("k1", "k2", "张三", "", "é", "k3", "K1", "k1 ", "👨‍👩‍👧"),
     ScalarType.INTEGER: (1, 2, -1, 2**31 - 1),
     ScalarType.LONG: (1, 2, 2**53 + 1, -(2**63)),
     ScalarType.DECIMAL: (Decimal("1.0"), Decimal("2.5")),
     ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1)),
+    ScalarType.FLOAT: (0.0, -0.0, 0.1, 1e21),
+    ScalarType.TIME: (time(8, 30), time(0, 0, 0, 1)),
+    ScalarType.DATETIME: (datetime(2024, 2, 29, 8, tzinfo=UTC), datetime(1, 1, 3, tzinfo=UTC)),
+    ScalarType.BOOLEAN: (True, False),
 }
 """Values of link columns: few, so that rows do meet."""
 POOLS: Mapping[ScalarType, Sequence[Any]] = {
@@ -56,7 +61,7 @@ POOLS: Mapping[ScalarType, Sequence[Any]] = {
     ScalarType.INTEGER: (0, 1, -1, 7, 2**31 - 1, -(2**31)),
     ScalarType.LONG: (0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)),
     ScalarType.DECIMAL: tuple(map(Decimal, ("0", "1.5", "-1.50000", "0.1", "99999999999999999999.99", "1E-20", "0.3"))),
-    ScalarType.FLOAT: (0.0, 1.5, -1.5, 0.1, 1 / 3, 1.7e308, -1e300, 5e-324, 2.0**53, 1e21),
+    ScalarType.FLOAT: (0.0, -0.0, 1.5, -1.5, 0.1, 1 / 3, 1.7e308, -1e300, 5e-324, 2.0**53, 1e21),
     ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1), date(9999, 12, 31), date(1900, 2, 28)),
     ScalarType.TIME: (time(8, 30), time(0, 0), time(23, 59, 59, 999999), time(0, 0, 0, 1)),
     ScalarType.DATETIME: (
@@ -129,10 +134,10 @@ def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {key: {} for key in SOURCES}
     for resource in resources.values():
         rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
-    grants = tuple(
-        _grant(dice, snapshot, dice.pick(list(resources.values())), number) for number in range(9 - dice.number(0, 9))
-    )
-    return Drawn(snapshot, rows, grants)
+    grants: list[Grant] = []
+    for number in range(dice.pick((3, 6, 9, 4, 7, 8, 1, 0))):
+        grants.append(_grant(dice, dice.pick(list(resources.values())), number, grants))
+    return Drawn(snapshot, rows, tuple(grants))
 
 
 # --- catalogue -----------------------------------------------------------------------------------------------------
@@ -154,25 +159,37 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
     items += [_item(dice, name, dice.pick(kinds), share_class()) for name in "abcd"[: dice.number(1, 4)]]
     items = dice.shuffled(items)
     keys: list[tuple[str, ...]] = []
-    for key in (("code",), ("link", "code"), ("ref", "a")):
+    for key in (("i_code",), ("i_link", "i_code"), ("i_ref", "i_a")):
         if dice.chance(1, 2) and all(item.type.comparable for item in items if item.name in key):
             keys.append(key)
-    handle = bounds.pageable or dice.chance(3, 4)
-    return make_resource(
+    handle = None
+    if bounds.pageable or dice.chance(3, 4):
+        handle = Column("the handle", dice.pick((ScalarType.LONG, ScalarType.TEXT, ScalarType.INTEGER)))
+        if dice.chance(1, 8):
+            items.append(replace(_item(dice, "serial", handle.type, ShareClass.UNCONDITIONAL), column=handle, masks=()))
+    resource = make_resource(
         word,
         items,
         group=dice.pick(("population", "transport")),
         keys=keys,
-        handle="handle" if handle else None,
         source=dice.pick(tuple(SOURCES)),
         provider=dice.pick((PUBLIC_SECURITY, MARKET_REGULATION)),
         code=f"1{WORDS.index(word)}/1",
     )
+    return replace(resource, binding=replace(resource.binding, handle=handle))
 
 
 def _item(dice: Dice, name: str, kind: ScalarType, share_class: ShareClass) -> Item:
-    masks = dice.shuffled(dice.some(MASKS, 0, 3)) if kind is ScalarType.TEXT and dice.chance(1, 2) else []
-    return make_item(name, kind, share_class=share_class, masks=masks, nullable=dice.chance(2, 3))
+    masks = dice.shuffled(dice.some(MASKS, 1, 3)) if kind is ScalarType.TEXT and dice.chance(1, 2) else []
+    return make_item(
+        f"i_{name}",
+        kind,
+        share_class=share_class,
+        graphql=name,
+        column=f"列 {name}",
+        masks=masks,
+        nullable=dice.chance(2, 3),
+    )
 
 
 def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
@@ -181,8 +198,8 @@ def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
     here, there = resources[left], resources[right]
     pairs = [
         (mine, its)
-        for mine in ("ref", "code", "link")
-        for its in ("code", "ref", "link")
+        for mine in ("i_ref", "i_code", "i_link")
+        for its in ("i_code", "i_ref", "i_link")
         if here.item_by_name[mine].type is there.item_by_name[its].type
     ]
     linked = [dice.pick(pairs)]
@@ -190,15 +207,16 @@ def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
         more = [pair for pair in pairs if pair[0] != linked[0][0] and pair[1] != linked[0][1]]
         linked += [dice.pick(more)] if more else []
     mine, its = [pair[0] for pair in linked], [pair[1] for pair in linked]
-    name, inverse = f"to{number}", f"from{number}"
+    name, inverse = f"r_to{number}", f"r_from{number}"
     classes = [ShareClass.UNCONDITIONAL, ShareClass.CONDITIONAL]
-    ends = (
-        (left, make_relation(name, there, mine, its, inverse=inverse, many=_many(dice, there, its),
-                             share_class=dice.pick(classes))),
-        (right, make_relation(inverse, here, its, mine, inverse=name, many=_many(dice, here, mine),
-                              share_class=dice.pick(classes))),
-    )  # fmt: skip
-    for word, end in ends:
+    for word, other, own, far, called, back in (
+        (left, there, mine, its, name, inverse),
+        (right, here, its, mine, inverse, name),
+    ):
+        many, share_class = _many(dice, other, far), dice.pick(classes)
+        end = make_relation(
+            called, other, own, far, inverse=back, many=many, share_class=share_class, graphql=called.removeprefix("r_")
+        )
         resources[word] = replace(resources[word], relations=(*resources[word].relations, end))
 
 
@@ -213,31 +231,44 @@ def _many(dice: Dice, target: Resource, items: Sequence[str]) -> bool:
 
 
 def _rows(dice: Dice, resource: Resource, bounds: Bounds) -> list[dict[str, Any]]:
-    columns = {item.name: _column(dice, item) for item in resource.items}
+    columns = {item.column.name: _column(dice, item) for item in resource.items}
     rows: list[dict[str, Any]] = []
-    for number in range(bounds.rows - dice.number(0, bounds.rows)):
+    for number in range(min(bounds.rows, dice.pick((3, 8, 10, 6, 9, 7, 10, 1, 0)))):
         row = {name: dice.pick(values) for name, values in columns.items()}
-        if resource.binding.handle is not None:
-            row["handle"] = (number * 7 + 3) % 31  # not the order of the table
-        if all(_new(key.items, row, rows) for key in resource.keys):
-            rows.append(row)
+        if resource.binding.handle is not None:  # not in the order of the table
+            row[resource.binding.handle.name] = handle_value(resource.binding.handle, (number * 7 + 3) % 31)
+        rows.append(row)
+        if not lawful(resource, rows):
+            rows.pop()
     return rows
+
+
+def handle_value(handle: Column, number: int) -> Any:
+    """The value of a row handle; of a text, its order is not that of the numbers."""
+    return f"h{number}" if handle.type is ScalarType.TEXT else number
+
+
+def lawful(resource: Resource, rows: Sequence[Mapping[str, Any]]) -> bool:
+    """Whether the contents are as the catalogue declares them: handles and keys are unique."""
+    columns = [[resource.item_by_name[name].column.name for name in key.items] for key in resource.keys]
+    if resource.binding.handle is not None:
+        columns.append([resource.binding.handle.name])
+    for key in columns:
+        whole = [values for values in ([row[name] for name in key] for row in rows) if None not in values]
+        if len({tuple(values) for values in whole}) < len(whole):
+            return False
+    return True
 
 
 def _column(dice: Dice, item: Item) -> list[Any]:
     """The values that a column takes: few, often null, so that rows are alike."""
-    if item.name in ("code", "ref", "link"):
-        values = list(JOINED[item.type])
+    if item.graphql in LINKS:
+        values = list(JOINED[item.type][: None if item.graphql == "code" else 4])
         if item.type is ScalarType.TEXT and dice.chance(1, 4):
             values += ["640105", "640199"]
     else:
         values = dice.some(POOLS[item.type], 1, 4)
     return values if not item.nullable else [*values, None]
-
-
-def _new(key: Sequence[str], row: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> bool:
-    values = [row[name] for name in key]
-    return None in values or all(values != [other[name] for name in key] for other in rows)
 
 
 # --- grants --------------------------------------------------------------------------------------------------------
@@ -246,13 +277,15 @@ _STATES = (GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED, GrantStat
 _BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATION)
 
 
-def _grant(dice: Dice, snapshot: Snapshot, resource: Resource, number: int) -> Grant:
+def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant]) -> Grant:
+    """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
+    twin = dice.pick(before) if before and dice.chance(1, 3) else None
+    if twin is not None and twin.resource == resource.code:
+        return replace(
+            twin, id=f"g{9 - number}", scope=_scope(dice, resource), masks=_masks(dice, resource, twin.items)
+        )
     items = dice.some([item.name for item in resource.items], 1 if dice.chance(7, 8) else 0)
     relations = list(resource.relations)
-    masks = {}
-    for item in resource.items:
-        if item.name in items and item.masks and dice.chance(1, 2):
-            masks[item.name] = dice.pick(item.masks).name if dice.chance(9, 10) else "gone"
     odd = dice.number(0, 11)  # most grants are usable
     begins, ends = NOW - DAY, dice.pick((None, NOW + DAY))
     if odd == 11:
@@ -270,8 +303,17 @@ def _grant(dice: Dice, snapshot: Snapshot, resource: Resource, number: int) -> G
         state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
         usage=Usage.STATISTICS if odd == 8 else Usage.READ,
         scope=_scope(dice, resource),
-        masks=masks,
+        masks=_masks(dice, resource, items),
     )
+
+
+def _masks(dice: Dice, resource: Resource, items: Collection[str]) -> dict[str, str]:
+    """Masks for some of the granted items; seldom one that the item does not declare any more."""
+    return {
+        item.name: dice.pick(item.masks).name if dice.chance(14, 15) else "gone"
+        for item in resource.items
+        if item.name in items and item.masks and dice.chance(3, 5)
+    }
 
 
 def _scope(dice: Dice, resource: Resource) -> Expression:
@@ -281,8 +323,8 @@ def _scope(dice: Dice, resource: Resource) -> Expression:
     if odd == 30:
         return FALSE
     if odd == 29:  # names an attribute that does not exist
-        code = resource.item_by_name["code"]
-        return Compare(CompareOp.EQ, ItemRef("code", code.type), Attribute("department.colour"))
+        code = resource.item_by_name["i_code"]
+        return Compare(CompareOp.EQ, ItemRef(code.name, code.type), Attribute("department.colour"))
     return predicate_from_document(_predicate(dice, resource, 2), resource)
 
 
@@ -321,7 +363,7 @@ def _test(dice: Dice, item: Item) -> dict[str, Any]:
 
 def operands(item: Item) -> Sequence[Any]:
     """Values to compare an item with: mostly such as its column has."""
-    return JOINED[item.type] if item.name in ("code", "ref", "link") else POOLS[item.type]
+    return JOINED[item.type] if item.graphql in LINKS else POOLS[item.type]
 
 
 # --- who asks ------------------------------------------------------------------------------------------------------

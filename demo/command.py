@@ -20,6 +20,7 @@ from demo.tour.items import item_lines
 from demo.tour.rows import APPLIED_FOR_DIAGNOSIS, row_lines
 from demo.tour.running import Tour
 from demo.tour.states import state_lines
+from demo.tour.statistics import statistics_lines
 from tanglai.catalogue.checks import Draft
 from tanglai.server.compose import compose, run_node
 from tanglai.server.issuer import DemoIssuer, IssuerError
@@ -109,7 +110,7 @@ def _run_tour(region: DemoRegion) -> int:
     region.renew_platform()
     asyncio.run(publish(region.platform_url, draft))
     asyncio.run(put_past_the_check(region.platform_url, [application_for_diagnosis(draft, APPLIED_FOR_DIAGNOSIS)]))
-    lines = [*item_lines(world), *row_lines(world), *state_lines(world)]
+    lines = [*item_lines(world), *row_lines(world), *state_lines(world), *statistics_lines(world)]
     settings = _settings(region, port=0, log_level="error")
     good: list[bool] = []
 

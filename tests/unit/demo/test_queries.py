@@ -13,6 +13,7 @@ from demo.tour.items import item_lines
 from demo.tour.rows import row_lines
 from demo.tour.running import Line
 from demo.tour.states import state_lines
+from demo.tour.statistics import statistics_lines
 from schema import unified
 from tanglai.catalogue.checks import Draft, load_draft
 from tanglai.catalogue.model import Snapshot, Zone
@@ -41,7 +42,7 @@ def schema(draft: Draft) -> GraphQLSchema:
 
 @pytest.fixture(scope="module")
 def lines(world: World) -> list[Line]:
-    return [*item_lines(world), *row_lines(world), *state_lines(world)]
+    return [*item_lines(world), *row_lines(world), *state_lines(world), *statistics_lines(world)]
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=lambda example: example.title_en[:30])

@@ -31,6 +31,14 @@ def test_one_heading_each() -> None:
     assert headings(PAGE, 3) == [*COMMANDS, *(f"make {name}" for name in TARGETS)]
 
 
+def test_options_of_the_program_itself_are_told() -> None:
+    own = {max(p.opts, key=len) for p in typer.main.get_command(app).params} - {
+        "--install-completion",
+        "--show-completion",
+    }
+    assert own == set(re.findall(r"`tanglai (--[a-z-]+)`", read(PAGE)))
+
+
 def test_every_target_is_phony_and_explained() -> None:
     phony = re.search(r"^\.PHONY: (.+)$", (ROOT / "Makefile").read_text(), re.MULTILINE)
     assert phony is not None

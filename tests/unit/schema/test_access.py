@@ -1,14 +1,16 @@
 """Who asks and what they may see: `me`, `explainAccess`, `myAccess`, with the real decisions behind them."""
 
 from datetime import timedelta
+from decimal import Decimal
 
 import pytest
 
 from authz.principal import TokenScope
+from authz.words import Language
 from schema.fixed.ids import global_id
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
-from tanglai.catalogue.model import Grant, GrantBasis, GrantState
+from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
 from tests.catalogues import YINCHUAN, population, resource_code
 from tests.unit.schema.asking import NOW, Asker
@@ -188,3 +190,36 @@ async def test_my_access_asks_once_for_all_items() -> None:
     assert asker.explained == 2
     refused = await asker.refused(text.replace("licensing", "fun"), code=RESIDENT)
     assert {type(error) for error in refused} == {BadInput}
+
+
+async def test_statistics_are_told_with_their_terms() -> None:
+    terms = Statistics(("sex",), ("income",), Period.QUARTER, 10, 5, Decimal("0.50"))
+    counted = grant("S1", {"sex", "income"}, usage=Usage.STATISTICS, statistics=terms, scope=WOMEN)
+    text = """query ($resource: ID!) {
+      explainAccess(resource: $resource, items: ["sex", "income"], purpose: "assistance") { items { name verdict grants rows denial { code }
+        statistics { grant dimensions measures minimumCell base sumBase period rows } } } }"""
+    told: dict[Language, tuple[str, str]] = {
+        "en": ("published once a quarter (Beijing time)", '`sex` is "2"'),
+        "zh": ("每季度发布一次（北京时间）", "性别等于“2”"),
+    }
+    for language, (period, rows) in told.items():
+        asker = Asker(population(), grants=(counted,), language=language)
+        sex, income = (await asker.ask(text, resource=RESIDENT))["explainAccess"]["items"]
+        assert (sex["verdict"], sex["statistics"]) == ("ALL", None)
+        assert income == {
+            "name": "income",
+            "verdict": "STATISTICS",
+            "grants": ["S1"],
+            "rows": rows,
+            "denial": {"code": "STATISTICS_ONLY"},
+            "statistics": {
+                "grant": "S1",
+                "dimensions": ["sex"],
+                "measures": ["income"],
+                "minimumCell": 10,
+                "base": 5,
+                "sumBase": "0.50",
+                "period": period,
+                "rows": rows,
+            },
+        }

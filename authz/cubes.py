@@ -102,7 +102,7 @@ def period_of(period: Period, now: datetime) -> str:
             return f"{day.year:04d}-{day.month:02d}"
         case Period.QUARTER:
             return f"{day.year:04d}-Q{(day.month + 2) // 3}"
-        case Period.YEAR:
+        case _:
             return f"{day.year:04d}"
 
 

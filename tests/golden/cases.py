@@ -13,7 +13,7 @@ from resolvers.selection import Collector
 from resolvers.values import Slotter
 from schema import unified
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
-from tanglai.catalogue.model import Grant
+from tanglai.catalogue.model import Grant, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
 from tests.catalogues import population
 from tests.gateways import NOW, PURPOSE, World, make_grant, requester
@@ -25,6 +25,15 @@ GRANTS: dict[str, list[Grant]] = {
     "none": [],
     "relations": follow_all(),
     "height of men": [make_grant(RESIDENT, "height", scope=_ODD)],
+    "height counted by sex": [
+        make_grant(
+            RESIDENT,
+            "sex height",
+            usage=Usage.STATISTICS,
+            statistics=Statistics(("sex",), ("height",), Period.MONTH, 3, 1),
+            scope=_ODD,
+        )
+    ],
     "phone masked": [make_grant(RESIDENT, "phone", masks={"phone": "middle"})],
 }
 _ASSERTION = re.compile(r"^## (calls|plan has|plan lacks) (.+)$", re.MULTILINE)

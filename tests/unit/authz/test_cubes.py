@@ -127,6 +127,7 @@ def told(relation: VisibleRelation, items: str) -> str | None:
         ({"scope": FALSE}, False),
         ({"scope": Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Attribute("department.key"))}, True),
         ({"scope": Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Attribute("department.moon"))}, False),
+        ({"scope": Compare(CompareOp.EQ, Value("1", ScalarType.TEXT), ItemRef("sex", ScalarType.TEXT))}, False),
         ({"statistics": terms(minimum_cell=2)}, False),
         ({"statistics": terms(base=0)}, False),
         ({"statistics": terms(sum_base=Decimal(0))}, False),

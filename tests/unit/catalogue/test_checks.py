@@ -10,7 +10,10 @@ import pytest
 from tanglai.catalogue.checks import RULES, Draft, Severity, check, draft_from_files, load_draft
 from tanglai.catalogue.expressions import IsNull, ItemRef
 from tanglai.catalogue.files import parse_file, to_yaml
+from tanglai.catalogue.model import Period, Statistics
 from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.statistics import statistics_faults
+from tests.catalogues import make_item, make_resource
 from tests.unit.catalogue import region
 from tests.unit.catalogue.region import TODAY, Docs, violations
 
@@ -274,3 +277,19 @@ def test_files_of_one_pattern() -> None:
     structures["health-db"] = [replace(diagnosis, namespace=None, name=f"d/{year}.parquet") for year in (2024, 2025)]
     assert violations(changed({"diagnosis/table": "d/*.parquet"}), structures=structures) == []
     assert [v.path for v in violations(changed({"diagnosis/table": "e/*.parquet"}), structures=structures)] == ["table"]
+
+
+@pytest.mark.parametrize(
+    ("codes", "kind", "count", "message"),
+    [
+        (["x"], ScalarType.INTEGER, 1, "does not fit its type INTEGER"),
+        ([str(n) for n in range(99)], ScalarType.INTEGER, 2, None),
+        ([str(n) for n in range(100)], ScalarType.INTEGER, 2, "make 10201 cells, more than 10000"),
+    ],
+)
+def test_the_code_lists_bound_a_cube(codes: list[str], kind: ScalarType, count: int, message: str | None) -> None:
+    items = [make_item(f"d{n}", kind, codes=codes) for n in range(count)]
+    terms = Statistics(tuple(item.name for item in items), (), Period.YEAR, 3, 1)
+    faults = [text for _, text in statistics_faults(terms, make_resource("thing", items))]
+    assert len(faults) == (message is not None)
+    assert all(message in fault for fault in faults if message)

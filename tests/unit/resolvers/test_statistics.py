@@ -13,6 +13,7 @@ import pytest
 
 from connectors.protocol import SourceUnavailable
 from resolvers.limits import Limits
+from resolvers.publications import Publications
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
 from tanglai.catalogue.model import Grant, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
@@ -204,6 +205,33 @@ async def test_anything_else_is_refused_before_any_source_is_touched(call: str) 
     assert answer.response.status == 403
     assert over.sources.calls == []
     assert over.cubes.kept == {}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code"),
+    [
+        ("(where: {nation: null})", "BAD_INPUT"),
+        ("(where: {nation: {eq: null}})", "STATISTICS_ONLY"),
+        ("(where: {and: null})", "BAD_INPUT"),
+    ],
+)
+async def test_an_explicit_null_is_an_error(arguments: str, code: str) -> None:
+    over = world()
+    answer = await ask(over, "{ sum { income } }", arguments)
+    assert answer.codes == [code]
+    assert over.sources.calls == []
+
+
+async def test_names_of_types_are_told() -> None:
+    answer = await ask(world(), "{ sum { t: __typename income } }", "(where: null, groupBy: null)")
+    assert groups(answer) == [{"sum": {"t": "PersonSums", "income": "205"}}]
+
+
+async def test_without_a_place_to_keep_cubes_nothing_is_published() -> None:
+    over = world()
+    over.gateway._publications = Publications(None)
+    assert (await ask(over, "{ sum { income } }")).codes == ["POLICY_UNAVAILABLE"]
+    assert over.sources.calls == []
 
 
 async def test_a_relation_in_the_filter_is_refused() -> None:

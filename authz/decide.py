@@ -31,9 +31,6 @@ from tanglai.catalogue.model import Department, Grant, Item, NamedMask, Relation
 from tanglai.catalogue.rules import RuleSet
 from tanglai.catalogue.scalars import ScalarType
 
-APPLY_MUTATION = "submitApplication"
-CONSULT_MUTATION = "openConsultation"
-
 
 @dataclass(frozen=True, slots=True)
 class MaskKey:
@@ -246,11 +243,10 @@ class _Decision:
     def _ask(self, share_class: ShareClass, about: Remedy) -> Remedy:
         """How a new grant is had: by application (Art. 11(3)), for what is not shared by consultation (Art. 11(4))."""
         if share_class is ShareClass.NOT_SHARED:
-            return replace(about, action=RemedyAction.CONSULT, mutation=CONSULT_MUTATION)
+            return replace(about, action=RemedyAction.CONSULT)
         return replace(
             about,
             action=RemedyAction.APPLY,
-            mutation=APPLY_MUTATION,
             reply_within=self.asking.rules.reply_within[share_class],
         )
 

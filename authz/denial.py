@@ -20,7 +20,10 @@ class RemedyAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What the requester can do next, machine-readable. `reply_within` counts working days (Art. 11)."""
+    """What the requester can do next, machine-readable. `reply_within` counts working days (Art. 11).
+
+    `mutation` names the schema's mutation for it; None while the schema has none.
+    """
 
     action: RemedyAction
     department: str | None = None

@@ -71,24 +71,27 @@ def remedy_words(denial: Denial, snapshot: Snapshot, language: Language) -> str:
     match remedy.action:
         case RemedyAction.APPLY:
             pair = (
-                f"向{zh}提出申请（{remedy.mutation}），{remedy.reply_within}个工作日内答复",
-                f"apply to {en} (`{remedy.mutation}`), reply due in {remedy.reply_within} working days",
+                f"向{zh}提出申请，{remedy.reply_within}个工作日内答复",
+                f"apply to {en}, reply due in {remedy.reply_within} working days",
             )
         case RemedyAction.RENEW:
             pair = (
-                f"向{zh}重新申请（{remedy.mutation}），{remedy.reply_within}个工作日内答复",
-                f"apply again to {en} (`{remedy.mutation}`), reply due in {remedy.reply_within} working days",
+                f"向{zh}重新申请，{remedy.reply_within}个工作日内答复",
+                f"apply again to {en}, reply due in {remedy.reply_within} working days",
             )
         case RemedyAction.CONSULT:
             pair = (
-                f"确因履职需要的，与{zh}协商（{remedy.mutation}）；协商不成的，由同级数据共享主管部门协调",
-                f"if duties really require it, consult with {en} (`{remedy.mutation}`); failing that, the competent "
+                f"确因履职需要的，与{zh}协商；协商不成的，由同级数据共享主管部门协调",
+                f"if duties really require it, consult with {en}; failing that, the competent "
                 "department of that level coordinates",
             )
         case RemedyAction.COORDINATE:
             pair = ("由同级数据共享主管部门协调解决", "the competent department of that level coordinates")
         case RemedyAction.STATE_PURPOSE:
-            pair = ("在请求中说明授权所列的用途", "state the purpose that the grant names")
+            pair = (
+                "在请求头 Purpose 中说明授权所列的用途",
+                "state the purpose that the grant names, in the header `Purpose`",
+            )
         case RemedyAction.CONTACT_PROVIDER:
             pair = (f"与{zh}联系", f"contact {en}")
         case RemedyAction.USE_OTHER_TOKEN:

@@ -66,7 +66,10 @@ class Document:
 
 
 class InvalidDocument(TanglaiError):
-    """The document does not parse or validate; `errors` are graphql-core's, without suggestions."""
+    """The document does not parse or validate; `errors` are graphql-core's.
+
+    Its suggestions name what the schema shows to every department (authorization.md, case 30).
+    """
 
     def __init__(self, errors: list[GraphQLError]) -> None:
         super().__init__(ErrorCode.BAD_INPUT, errors[0].message)
@@ -124,7 +127,7 @@ class Documents:
                     _bound_pairs(definition.selection_set, fragments)
         except RecursionError:
             raise exceeded("the document is nested too deeply") from None
-        errors = validate(self._schema, node, specified_rules, max_errors=20, hide_suggestions=True)
+        errors = validate(self._schema, node, specified_rules, max_errors=20)
         if errors:
             raise InvalidDocument(errors)
         operations: dict[str | None, Operation] = {}
@@ -151,7 +154,7 @@ def coerce_variables(schema: GraphQLSchema, operation: Operation, inputs: Mappin
     definitions: tuple[VariableDefinitionNode, ...] = tuple(operation.node.variable_definitions or ())
     if not definitions:
         return {}
-    result = get_variable_values(schema, definitions, dict(inputs), max_errors=10, hide_suggestions=True)
+    result = get_variable_values(schema, definitions, dict(inputs), max_errors=10)
     if isinstance(result, list):
         raise InvalidDocument(result)
     return dict(result.coerced)

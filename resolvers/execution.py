@@ -10,7 +10,7 @@ from typing import Any
 from authz.cubes import answer as answer_of
 from connectors.pool import SourcePool
 from connectors.protocol import KEYS, RawOutput, Row, SourceQuery
-from resolvers.limits import Limits
+from resolvers.limits import Limits, page_size_error
 from resolvers.loaders import RelationLoader, Texts
 from resolvers.plan import (
     AFTER,
@@ -96,7 +96,7 @@ class Execution:
             for call in _top(answer):
                 for below in calls(call):
                     if isinstance(below, RowsCall) and below.page is not None:
-                        self._pages[id(below)] = self._page(below.page)
+                        self._pages[id(below)] = self._page(below.page, below.at)
                 bound += self._bound(call, 1 if not isinstance(answer, EntitiesCall) else self.limits.representations)
         if bound > self.limits.rows:
             raise TanglaiError(
@@ -111,18 +111,18 @@ class Execution:
         own = parents * (self._pages[id(call)].size if call.page is not None else 1)
         return own + sum(self._bound(child, own) for child in call.children())
 
-    def _page(self, page: Page) -> PageBinding:
+    def _page(self, page: Page, at: At) -> PageBinding:
         size = self.arguments[page.size.path] if isinstance(page.size, Slot) else page.size
         if not isinstance(size, int) or not 0 <= size <= self.limits.page:
-            raise BadInput(f"`first` and `last` lie between 0 and {self.limits.page}")
+            raise page_size_error(self.limits, at)
         bound = [self.arguments[path] for path in page.context_slots]
         text = repr((self.department, self.purpose, page.context, bound))
         context = hashlib.sha256(text.encode()).digest()
         return PageBinding(
-            size, self._cursor(page, page.after, context), self._cursor(page, page.before, context), context
+            size, self._cursor(page, page.after, context, at), self._cursor(page, page.before, context, at), context
         )
 
-    def _cursor(self, page: Page, cursor: "Slot | str | None", context: bytes) -> tuple[Any, ...] | None:
+    def _cursor(self, page: Page, cursor: "Slot | str | None", context: bytes, at: At) -> tuple[Any, ...] | None:
         if cursor is None:
             return None
         token = self.arguments[cursor.path] if isinstance(cursor, Slot) else cursor
@@ -133,7 +133,9 @@ class Execution:
             return tuple(unpack(c.type, value) for c, value in zip(page.columns, values, strict=True))
         except BrokenSeal:
             raise TanglaiError(
-                ErrorCode.BAD_CURSOR, "the cursor does not belong to this list, order, filter and purpose"
+                ErrorCode.BAD_CURSOR,
+                "the cursor does not belong to this list, order, filter and purpose",
+                fieldPath=str(at),
             ) from None
 
     # --- running ---------------------------------------------------------------------------------------------------

@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from tanglai.catalogue.errors import BadInput
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
@@ -25,3 +27,8 @@ class Limits:
     documents_cached: int = 1_000
     plans_cached: int = 4_000
     decisions_cached: int = 20_000
+
+
+def page_size_error(limits: Limits, place: object) -> BadInput:
+    """What a page size outside of 0..limits.page is told; it is never clamped."""
+    return BadInput(f"`first` and `last` lie between 0 and {limits.page}", fieldPath=str(place))

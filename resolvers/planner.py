@@ -26,7 +26,7 @@ from connectors.protocol import (
 )
 from connectors.registry import KINDS
 from resolvers.aggregates import aggregate_call
-from resolvers.limits import Limits
+from resolvers.limits import Limits, page_size_error
 from resolvers.passes import simplify
 from resolvers.plan import (
     Answer,
@@ -439,7 +439,7 @@ class Planning:
             size = constant(size, ScalarType.INTEGER)
             assert isinstance(size, Slot)
         else:
-            check_page(size, self.limits)
+            check_page(size, self.limits, at)
         tie = self._tie(resource)
         columns: list[KeysetColumn] = []
         if tie:
@@ -666,10 +666,10 @@ def _everywhere(relation: VisibleRelation, item: Item) -> bool:
     return relation.items[item.name].clear != FALSE and not relation.partial(item.name)
 
 
-def check_page(size: Any, limits: Limits) -> None:
+def check_page(size: Any, limits: Limits, at: At) -> None:
     """Raises BAD_INPUT for a page size outside 0..limits.page; it is never clamped."""
     if not isinstance(size, int) or isinstance(size, bool) or not 0 <= size <= limits.page:
-        raise BadInput(f"`first` and `last` lie between 0 and {limits.page}")
+        raise page_size_error(limits, at)
 
 
 def _where_linked(rows: Expression, column: Column) -> Expression:

@@ -69,7 +69,11 @@ async def _token(
 ) -> str:
     settings = load()
     async with platform(settings) as database:
-        code = find_department(await snapshot(database, settings), department).code
+        catalogue = await snapshot(database, settings)
+    code = find_department(catalogue, department).code
+    for purpose in purposes:
+        if purpose not in catalogue.purposes:
+            raise CommandError(f"there is no purpose `{purpose}`, known are {', '.join(sorted(catalogue.purposes))}")
     try:
         issuer = DemoIssuer.open(settings)
     except IssuerError as error:

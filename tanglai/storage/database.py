@@ -1,15 +1,17 @@
 """In charge of the platform database as the rest of the program sees it: every question and every change."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from datetime import date
 from types import MappingProxyType, TracebackType
 from typing import Any, Self, TypeVar
 
 import asyncpg
 
-from tanglai.catalogue.model import Grant, GrantState, Resource, Snapshot, Zone
-from tanglai.storage import cubes, epochs, grants, keys, migrate, publishing, snapshots, versions
+from tanglai.catalogue.model import Grant, GrantState, Quota, Resource, Snapshot, Zone
+from tanglai.catalogue.quotas import Counts
+from tanglai.storage import cubes, epochs, grants, keys, migrate, publishing, quotas, snapshots, versions
 from tanglai.storage.control import ControlLine
 from tanglai.storage.epochs import Epochs
 from tanglai.storage.errors import PolicyUnavailable, translated
@@ -201,6 +203,42 @@ class PlatformDatabase:
         grant.
         """
         return await self._reading(lambda connection: cubes.publish(connection, grant, terms, period, cells))
+
+    # Quotas: what of a grant is taken on a day of Asia/Shanghai
+
+    async def take_quota(self, grant: str, day: date, wanted: Counts, quota: Quota) -> Counts | None:
+        """Take `wanted` and tell what is taken with it; None, and nothing taken, where `quota` does not cover it.
+
+        From the return on it is durable. After PolicyUnavailable it may be taken all the same.
+        """
+        async with self.session() as connection:
+            return await quotas.take(connection, grant, day, wanted, quota)
+
+    async def return_quota(self, returns: Sequence[tuple[str, date, Counts]]) -> None:
+        """Give back what was taken and not used: grant, day, counts; a grant's day at most once.
+
+        After PolicyUnavailable it may be given back all the same, so it must not be given back again.
+        """
+        async with self.session() as connection:
+            await quotas.give_back(connection, returns)
+
+    async def count_subjects(self, grant: str, day: date, subjects: Collection[bytes]) -> int:
+        """How many of `subjects`, distinct keyed hashes, are new for that grant and day."""
+        async with self.session() as connection:
+            return await quotas.count_subjects(connection, grant, day, subjects)
+
+    async def quota_key(self, day: date) -> bytes:
+        """The secret of 32 bytes under which subjects of `day` are hashed; it goes with them. Raises KeyStoreError."""
+        return (await self.keys(f"{quotas.KEY_NAME}{day.isoformat()}"))[0].secret
+
+    async def used_quotas(self, grants: Sequence[str], day: date) -> dict[str, Counts]:
+        """What is taken of `grants` on `day`, those left out of which nothing is."""
+        return await self._reading(lambda connection: quotas.used(connection, grants, day))
+
+    async def forget_subjects(self) -> int:
+        """Delete the subjects of former days, by the database's clock, with the keys they were hashed with."""
+        async with self.session() as connection:
+            return await quotas.forget(connection)
 
     # Keys
 

@@ -26,8 +26,10 @@ def head() -> str:
     return revision
 
 
-async def upgrade(url: str, *, patience: float = 300.0, connect_timeout: float = 10.0) -> str:
+async def upgrade(url: str, *, patience: float = 300.0, connect_timeout: float = 10.0, revision: str = "head") -> str:
     """Bring the tables of the database at `url` (a PostgreSQL URI) to this program's revision, and return that.
+
+    An older `revision` is for tests of what comes after it.
 
     All in one transaction: a failure leaves everything as it was. Safe when several replicas start at once: one
     migrates, the others wait for it, at most `patience` seconds, and find nothing to do. Raises SchemaMismatch where
@@ -42,7 +44,7 @@ async def upgrade(url: str, *, patience: float = 300.0, connect_timeout: float =
     try:
         with translated():
             async with engine.begin() as connection:
-                await connection.run_sync(_upgrade, patience)
+                await connection.run_sync(_upgrade, patience, revision)
     except DBAPIError as error:
         if error.orig is not None and unreachable(error.orig.__cause__ or error.orig):
             raise PolicyUnavailable from error
@@ -52,7 +54,7 @@ async def upgrade(url: str, *, patience: float = 300.0, connect_timeout: float =
     return head()
 
 
-def _upgrade(connection: Connection, patience: float) -> None:
+def _upgrade(connection: Connection, patience: float, target: str) -> None:
     connection.exec_driver_sql(f"SET LOCAL lock_timeout = {int(patience * 1000)}")
     connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_LOCK})")
     config = _config()
@@ -60,7 +62,7 @@ def _upgrade(connection: Connection, patience: float) -> None:
     for revision in MigrationContext.configure(connection).get_current_heads():
         _require_known(script, revision)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, target)
 
 
 async def require_current(connection: Any) -> None:

@@ -1,11 +1,14 @@
 """In charge of the migrations: once only, all or nothing, and never on another program's tables."""
 
 import asyncio
+from datetime import date
 
 import asyncpg
 import pytest
 
 from tanglai.catalogue.errors import ErrorCode
+from tanglai.catalogue.model import Quota
+from tanglai.catalogue.quotas import Counts
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, SchemaMismatch
 from tanglai.storage.migrate import head, upgrade
@@ -24,6 +27,26 @@ async def test_a_second_migration_changes_nothing(url: str) -> None:
     before = await connection.fetch("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid")
     await upgrade(url)
     assert await connection.fetch("SELECT oid, relname, relfilenode FROM pg_class ORDER BY oid") == before
+    await connection.close()
+
+
+async def test_quotas_come_to_a_platform_that_has_grants_already(database: str) -> None:
+    await upgrade(database, revision="0001")
+    connection = await asyncpg.connect(database)
+    for statement in (
+        "INSERT INTO division VALUES ('640000', NULL, '{}', 0)",
+        "INSERT INTO department VALUES ('D', 'd', '640000', '{}', 0)",
+        "INSERT INTO purpose VALUES ('p', '{}', 0)",
+        "INSERT INTO resource VALUES ('1/1', NULL, 0)",
+        "INSERT INTO data_grant VALUES ('g', 'D', '1/1', 'p', 'ACTIVE', now(), NULL, '{}')",
+    ):
+        await connection.execute(statement)
+    assert await upgrade(database) == head()
+    async with await PlatformDatabase.open(database) as platform:
+        day, quota = date(2026, 5, 6), Quota(rows=10)
+        assert await platform.take_quota("g", day, Counts(10), quota) == Counts(10)
+        assert await platform.take_quota("g", day, Counts(1), quota) is None
+    assert await connection.fetchval("SELECT state FROM data_grant") == "ACTIVE"
     await connection.close()
 
 

@@ -9,7 +9,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
@@ -17,7 +17,8 @@ import pytest
 
 from tanglai.audit.log import AuditLog
 from tanglai.audit.records import AuditRecord, Outcome
-from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Zone
+from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Quota, Zone
+from tanglai.catalogue.quotas import Counts
 from tanglai.storage import migrate
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.keys import MasterKey
@@ -98,6 +99,14 @@ async def test_everything_that_the_platform_asks_of_its_database(url: str) -> No
         )
         await database.put_grants([grant])
         assert len((await database.keys("seal"))[0].secret) == 32
+        day, quota = date(2020, 5, 6), Quota(rows=10)
+        assert await database.take_quota("g1", day, Counts(10), quota) == Counts(10)
+        assert await database.take_quota("g1", day, Counts(1), quota) is None
+        await database.return_quota([("g1", day, Counts(4))])
+        assert await database.used_quotas(["g1"], day) == {"g1": Counts(6)}
+        assert await database.count_subjects("g1", day, {b"a", b"b"}) == 2
+        assert len(await database.quota_key(day)) == 32
+        assert await database.forget_subjects() == 2
         async with Replica(database, Zone.EXTRANET) as replica:
             moment = await replica.confirm()
             assert set(moment.snapshot.resources) == set(catalogue.resources)

@@ -1,0 +1,437 @@
+"""In charge of one worker's part of the quotas: taken from the platform database in blocks, spent in memory.
+
+reservation = ledger.reservation(day)
+short = await reservation.cover({"G-1": Need(quota, Counts(rows=50, requests=1))})
+...                                         # what is not short may be asked of the sources
+reservation.settle({"G-1": Spent(rows=7)})  # always, also after a failure
+"""
+
+import asyncio
+import hmac
+import logging
+from collections.abc import Collection, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from contextvars import Context
+from dataclasses import dataclass
+from datetime import date
+from types import TracebackType
+from typing import Any, Protocol, Self, TypeVar
+
+from tanglai.catalogue.model import Quota
+from tanglai.catalogue.quotas import Counts
+from tanglai.storage.errors import PolicyUnavailable
+
+T = TypeVar("T")
+_log = logging.getLogger(__name__)
+
+AHEAD = 32
+"""A block covers at most so many operations like the one that takes it,"""
+SHARE = 16
+"""and at most this part of what is left, so that workers do not hold much from each other when little is left."""
+IDLE_SECONDS = 1.0
+SOON_SECONDS = 0.05
+FORGET_SECONDS = 60.0
+_CLOSE_SECONDS = 5.0
+_HASH_BYTES = 16
+_TAKEN, _SHORT, _AGAIN = "taken", "short", "again"
+
+
+class QuotaStore(Protocol):
+    """Where all workers take from; `PlatformDatabase` is one. All raise PolicyUnavailable."""
+
+    async def take_quota(self, grant: str, day: date, wanted: Counts, quota: Quota) -> Counts | None:
+        """Takes `wanted` and tells what is taken with it; None, and nothing taken, where `quota` does not cover it."""
+
+    async def return_quota(self, returns: Sequence[tuple[str, date, Counts]]) -> None:
+        """Gives back what was taken: grant, day, counts."""
+
+    async def count_subjects(self, grant: str, day: date, subjects: Collection[bytes]) -> int:
+        """How many of `subjects` are new on that day."""
+
+    async def quota_key(self, day: date) -> bytes:
+        """The secret under which subjects of that day are hashed."""
+
+    async def used_quotas(self, grants: Sequence[str], day: date) -> Mapping[str, Counts]:
+        """What is taken, by grant."""
+
+    async def forget_subjects(self) -> int:
+        """Deletes the subjects of former days."""
+
+
+@dataclass(frozen=True, slots=True)
+class Need:
+    """The most that one operation can use of a grant. Only what `quota` bounds counts."""
+
+    quota: Quota
+    counts: Counts
+
+
+@dataclass(frozen=True, slots=True)
+class Spent:
+    """What an operation delivered under a grant.
+
+    `subjects` name those whom the rows were about, `unnamed` counts rows of which nobody can tell: each is taken for
+    somebody new. Both matter where the quota bounds subjects.
+    """
+
+    rows: int = 0
+    subjects: Collection[str] = ()
+    unnamed: int = 0
+
+
+class QuotaLedger:
+    """One worker's blocks of all quotas. Safe for concurrent use within one event loop.
+
+    INVARIANT: what the workers deliver under a grant in a day never exceeds its quota. Everything is taken in the
+    database before it is used and given back at most once, after it is known not to be; a crashed worker's blocks count
+    as used. A block that nobody used for `idle` seconds goes back.
+    """
+
+    def __init__(self, store: QuotaStore, *, idle: float = IDLE_SECONDS, soon: float = SOON_SECONDS) -> None:
+        self.store = store
+        self.idle = idle
+        self.soon = soon
+        self._blocks: dict[str, _Block] = {}
+        self._keys: dict[date, bytes] = {}
+        self._tasks: set[asyncio.Task[Any]] = set()
+        self._keeper: asyncio.Task[None] | None = None
+        self.closed = False
+
+    async def __aenter__(self) -> Self:
+        """Also deletes the subjects of former days from now on."""
+        self._keeper = asyncio.create_task(self._forget(), name="tanglai-quotas")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Gives back every block; what cannot be given back in 5 s counts as used."""
+        self.closed = True
+        if self._keeper is not None:
+            self._keeper.cancel()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                while self._tasks:
+                    await asyncio.gather(*self._tasks, return_exceptions=True)
+                returns = [(b.grant, b.day, spare) for b in self._blocks.values() if (spare := b.empty())]
+                if returns:
+                    await self._give_back(returns)
+
+    def reservation(self, day: date) -> "Reservation":
+        """A reservation for one operation, which `day` of Asia/Shanghai counts."""
+        return Reservation(self, day)
+
+    async def used(self, grants: Sequence[str], day: date) -> dict[str, Counts]:
+        """What of each grant is delivered or reserved today, as far as known: other workers' blocks count as used."""
+        taken = await self.store.used_quotas(grants, day)
+        used = {grant: taken.get(grant, Counts()) for grant in grants}
+        for grant in used:
+            block = self._blocks.get(grant)
+            if block is not None and block.day == day:
+                used[grant] -= block.spare
+        return used
+
+    def block(self, grant: str, quota: Quota, day: date) -> "_Block":
+        """The block of a grant's day. One that was taken under another quota goes back. Raises PolicyUnavailable."""
+        if self.closed:
+            raise PolicyUnavailable("this worker is shutting down")
+        block = self._blocks.get(grant)
+        if block is None or block.day != day or block.quota != quota:
+            if block is not None:
+                block.retire()
+            block = self._blocks[grant] = _Block(self, grant, quota, day)
+        return block
+
+    def forget_block(self, block: "_Block") -> None:
+        if self._blocks.get(block.grant) is block:
+            del self._blocks[block.grant]
+
+    def send_back(self, block: "_Block", counts: Counts) -> "asyncio.Task[None]":
+        """Gives `counts` of `block` back."""
+        return self.spawn(self._give_back([(block.grant, block.day, counts)]))
+
+    async def _give_back(self, returns: Sequence[tuple[str, date, Counts]]) -> None:
+        # INVARIANT: not tried again, for the first try may have arrived.
+        try:
+            await self.store.return_quota(returns)
+        except Exception as error:
+            grants = ", ".join(grant for grant, _, _ in returns)
+            _log.warning("blocks of grants %s could not be given back and count as used: %s", grants, error)
+
+    def count(self, block: "_Block", reserved: int, spent: Spent) -> None:
+        """Counts whom an operation was about, and gives back what it reserved for more of them."""
+        self.spawn(self._count(block, reserved, spent))
+
+    async def _count(self, block: "_Block", reserved: int, spent: Spent) -> None:
+        new = reserved
+        try:
+            key = await self._key(block.day)
+            prefix = f"{block.grant}\0"
+            hashes = {hmac.digest(key, (prefix + name).encode(), "sha256")[:_HASH_BYTES] for name in spent.subjects}
+            new = spent.unnamed + await self.store.count_subjects(block.grant, block.day, hashes)
+        except Exception as error:
+            _log.warning("subjects of grant %s could not be counted and count as new: %s", block.grant, error)
+        finally:
+            block.put(Counts(subjects=max(0, reserved - new)))
+            block.users -= 1
+
+    async def _key(self, day: date) -> bytes:
+        key = self._keys.get(day)
+        if key is None:
+            key = await self.store.quota_key(day)
+            self._keys = {known: secret for known, secret in self._keys.items() if abs((day - known).days) <= 1}
+            self._keys[day] = key
+        return key
+
+    def spawn(self, work: Coroutine[Any, Any, T]) -> "asyncio.Task[T]":
+        """A task that outlives the request; `close` waits for it."""
+        task = asyncio.get_running_loop().create_task(work, name="tanglai-quota", context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def _forget(self) -> None:
+        while True:
+            try:
+                await self.store.forget_subjects()
+            except Exception as error:
+                _log.warning("subjects of former days cannot be deleted at the moment: %s", error)
+            await asyncio.sleep(FORGET_SECONDS)
+
+
+class _Block:
+    """What this worker holds of one grant's day: `spare` is free, the rest is held by `users` reservations."""
+
+    __slots__ = (
+        "day",
+        "grant",
+        "ledger",
+        "lock",
+        "need",
+        "quota",
+        "returning",
+        "spare",
+        "taken",
+        "timer",
+        "touched",
+        "users",
+    )
+
+    def __init__(self, ledger: QuotaLedger, grant: str, quota: Quota, day: date) -> None:
+        self.ledger = ledger
+        self.grant = grant
+        self.quota = quota
+        self.day = day
+        self.spare = Counts()
+        self.taken: Counts | None = None  # by all workers, when this one took last
+        self.need = Counts()
+        self.users = 0
+        self.returning: set[asyncio.Task[None]] = set()
+        self.lock = asyncio.Lock()
+        self.timer: asyncio.TimerHandle | None = None
+        self.touched = 0.0
+
+    def take(self, wanted: Counts) -> bool:
+        """Takes from what is spare, without a statement."""
+        if not self.spare.covers(wanted):
+            return False
+        self.spare -= wanted
+        self.users += 1
+        return True
+
+    def put(self, counts: Counts) -> None:
+        """Takes back what an operation did not use; what is too much to keep goes back soon."""
+        self.spare += counts
+        if self.ledger.closed:
+            return
+        loop = asyncio.get_running_loop()
+        self.touched = loop.time()
+        delay = self.ledger.soon if self._excess() else self.ledger.idle
+        if self.timer is None or self.timer.when() > self.touched + delay:
+            self._arm(loop, delay)
+
+    async def draw(self, wanted: Counts) -> bool:
+        """As `take`, with a statement where that does not do. Cancelling it loses nothing. Raises PolicyUnavailable."""
+        former = self.need
+        self.need = Counts(
+            max(wanted.rows, former.rows // 2),
+            max(wanted.requests, former.requests // 2),
+            max(wanted.subjects, former.subjects // 2),
+        )
+        while True:
+            async with self.lock:
+                if self.take(wanted):
+                    return True
+                lease = self.ledger.spawn(self._lease(wanted))
+                try:
+                    done = await asyncio.shield(lease)
+                except asyncio.CancelledError:
+                    lease.add_done_callback(lambda task: self._abandoned(task, wanted))
+                    raise
+            if isinstance(done, PolicyUnavailable):
+                raise done
+            if done is _TAKEN or (done is _SHORT and self.take(wanted)):  # another may have put back meanwhile
+                return True
+            if done is _SHORT and not self.returning:
+                return False
+            if done is _SHORT:
+                await asyncio.wait(self.returning)  # what is on its way back may be what is missing
+
+    def _abandoned(self, lease: "asyncio.Task[str | PolicyUnavailable]", wanted: Counts) -> None:
+        """Whoever waited for `lease` is gone."""
+        if not lease.cancelled() and lease.result() is _TAKEN:
+            self.users -= 1
+            self.put(wanted)
+
+    async def _lease(self, wanted: Counts) -> str | PolicyUnavailable:
+        """Takes `wanted` with a statement, and makes more spare if there is plenty."""
+        missing = wanted - self.spare
+        if not missing:
+            return _AGAIN
+        granted = missing
+        if self.taken is not None:
+            granted += self._share(missing) - (self.spare - wanted)
+        try:
+            taken = await self.ledger.store.take_quota(self.grant, self.day, granted, self.quota)
+            if taken is None and granted != missing:
+                granted = missing
+                taken = await self.ledger.store.take_quota(self.grant, self.day, missing, self.quota)
+        except PolicyUnavailable as error:
+            return error
+        except Exception as error:
+            # INVARIANT: whatever went wrong, nothing is answered that might not be counted.
+            _log.exception("the quota of grant %s cannot be taken from", self.grant)
+            unavailable = PolicyUnavailable()
+            unavailable.__cause__ = error
+            return unavailable
+        if taken is None:
+            return _SHORT
+        self.taken = taken
+        self.spare += granted
+        done = _TAKEN if self.take(wanted) else _AGAIN  # what was spare may have been taken meanwhile
+        self.put(Counts())
+        return done
+
+    def _excess(self) -> Counts:
+        """What is spare beyond what may lie here unused."""
+        return self.spare if self.taken is None else self.spare - self._share(Counts())
+
+    def _share(self, missing: Counts) -> Counts:
+        """What may lie here unused: a part of what nobody has used once `missing` is taken, as far as known."""
+        assert self.taken is not None
+        taken, quota, need = self.taken - self.spare + missing, self.quota, self.need
+        return Counts(
+            _part(quota.rows, taken.rows, need.rows),
+            _part(quota.requests, taken.requests, need.requests),
+            _part(quota.subjects, taken.subjects, need.subjects),
+        )
+
+    def _arm(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = loop.call_later(delay, self._due)
+
+    def _due(self) -> None:
+        self.timer = None
+        loop = asyncio.get_running_loop()
+        left = self.touched + self.ledger.idle - loop.time()
+        back = self._excess() if left > 0 else self.spare
+        if back:
+            self._send_back(back)
+        if self.spare:
+            self._arm(loop, max(left, 0))
+        elif left <= 0 and not self.users and not self.lock.locked():
+            self.ledger.forget_block(self)
+        elif not self.users:
+            self._arm(loop, max(left, self.ledger.idle))
+
+    def retire(self) -> None:
+        """Gives back what is spare: the day or the quota is another."""
+        if self.spare:
+            self._send_back(self.spare)
+
+    def empty(self) -> Counts:
+        """What is spare, taken out to be given back."""
+        if self.timer is not None:
+            self.timer.cancel()
+        spare, self.spare = self.spare, Counts()
+        return spare
+
+    def _send_back(self, counts: Counts) -> None:
+        self.spare -= counts
+        if self.taken is not None:
+            self.taken -= counts
+        task = self.ledger.send_back(self, counts)
+        self.returning.add(task)
+        task.add_done_callback(self.returning.discard)
+
+
+def _part(limit: int | None, taken: int, need: int) -> int:
+    return 0 if limit is None else max(0, min(AHEAD * need, (limit - taken) // SHARE))
+
+
+class Reservation:
+    """What one operation holds of the quotas of its grants."""
+
+    __slots__ = ("_day", "_held", "_ledger")
+
+    def __init__(self, ledger: QuotaLedger, day: date) -> None:
+        self._ledger = ledger
+        self._day = day
+        self._held: dict[str, tuple[_Block, Counts]] = {}
+
+    async def cover(self, needs: Mapping[str, Need]) -> frozenset[str]:
+        """Holds exactly what `needs` says, by grant, and returns the grants that are short; of those it holds nothing.
+
+        A statement is made only where the worker's block does not do. Raises PolicyUnavailable.
+        """
+        for grant in self._held.keys() - needs.keys():
+            self._release(grant)
+        missing: list[tuple[str, _Block, Counts]] = []
+        for grant, need in needs.items():
+            self._release(grant)
+            block, wanted = self._ledger.block(grant, need.quota, self._day), need.counts.of(need.quota)
+            if block.take(wanted):
+                self._held[grant] = (block, wanted)
+            else:
+                missing.append((grant, block, wanted))
+        if not missing:
+            return frozenset()
+        # One at a time would add up; whatever fails, all are done before anything is decided.
+        results = await asyncio.gather(*(self._draw(*one) for one in missing), return_exceptions=True)
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+        return frozenset(grant for grant, _, _ in missing if grant not in self._held)
+
+    async def _draw(self, grant: str, block: _Block, wanted: Counts) -> None:
+        if await block.draw(wanted):
+            self._held[grant] = (block, wanted)
+
+    def settle(self, spent: Mapping[str, Spent] | None = None) -> None:
+        """Gives back what was held and not spent; the request itself counts unless `spent` is None: nothing was run.
+
+        Returns at once; subjects are counted in the background. Afterwards nothing is held.
+        """
+        for grant in list(self._held):
+            self._release(grant, None if spent is None else spent.get(grant, Spent()))
+
+    def _release(self, grant: str, spent: Spent | None = None) -> None:
+        if grant not in self._held:
+            return
+        block, held = self._held.pop(grant)
+        if spent is None:
+            block.users -= 1
+            block.put(held)
+            return
+        if spent.rows > held.rows and block.quota.rows is not None:
+            _log.error("an operation delivered %d rows under grant %s, reserved were %d", spent.rows, grant, held.rows)
+        about = held.subjects if spent.subjects or spent.unnamed else 0
+        if about:
+            self._ledger.count(block, about, spent)
+        else:
+            block.users -= 1
+        block.put(held - Counts(spent.rows, 1, about))

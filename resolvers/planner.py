@@ -458,6 +458,7 @@ class Planning:
         columns: list[KeysetColumn] = []
         by_graphql = {item.graphql: item for item in resource.items}
         for entry in entries or ():
+            self.count_term()
             if entry is None or len(entry) != 1 or None in entry.values():
                 raise BadInput("each entry of `orderBy` names exactly one item", fieldPath=str(at.child("orderBy")))
             ((name, direction),) = entry.items()

@@ -12,6 +12,7 @@ from decimal import Decimal, localcontext
 from fractions import Fraction
 from typing import Any, TypeAlias
 
+from authz.denial import Denial
 from tanglai.catalogue.documents_grant import SHANGHAI
 from tanglai.catalogue.expressions import Expression, IsTrue
 from tanglai.catalogue.model import Grant, Item, Period, Resource, Statistics
@@ -51,7 +52,7 @@ class CubeRule:
     """A statistics grant that may be used now. `rows`: the rows that are counted, two-valued over items.
 
     `items` are those of its dimensions and measures that the token's scope leaves; `terms` is a digest of everything
-    by which the cube is made, so that other terms are another cube.
+    by which the cube is made, so that other terms are another cube. `denial` is set when the grant's quota is used up.
     """
 
     grant: str
@@ -61,6 +62,7 @@ class CubeRule:
     rows: Expression
     items: frozenset[str]
     terms: str
+    denial: Denial | None = None
 
 
 def cube_rule(grant: Grant, resource: Resource, rows: Expression, items: frozenset[str]) -> CubeRule | None:

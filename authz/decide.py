@@ -27,7 +27,18 @@ from tanglai.catalogue.expressions import (
     rewrite,
 )
 from tanglai.catalogue.masks import Mask, MaskKind
-from tanglai.catalogue.model import Department, Grant, Item, NamedMask, Relation, Resource, ShareClass, Snapshot
+from tanglai.catalogue.model import (
+    Department,
+    Grant,
+    Item,
+    NamedMask,
+    Quota,
+    Relation,
+    Resource,
+    ShareClass,
+    Snapshot,
+)
+from tanglai.catalogue.quotas import bounded
 from tanglai.catalogue.rules import RuleSet
 from tanglai.catalogue.scalars import ScalarType
 
@@ -99,16 +110,26 @@ class _Decision:
         relations = {r.name: self._relation(r, denial) for r in self.resource.relations}
         row = disjunction(*(condition for rule in items.values() for condition in rule.rows))
         cubes = self._cubes() if denial is None else ()
+        quotas = self._quotas(items, relations, cubes)
         return VisibleRelation(
             resource=self.resource,
             items=items,
             relations=relations,
             row=FALSE if denial is not None else row,
-            fingerprint=self._fingerprint(items, relations, row, denial, cubes),
+            fingerprint=self._fingerprint(items, relations, row, denial, cubes, quotas),
             valid_until=next_change(self.grants, self.asking.now),
             denial=denial,
             cubes=cubes,
+            quotas=quotas,
         )
+
+    def _quotas(
+        self, items: dict[str, ItemRule], relations: dict[str, RelationRule], cubes: tuple[CubeRule, ...]
+    ) -> dict[str, Quota]:
+        """Quotas of the grants that something rests on."""
+        used = {cube.grant for cube in cubes}
+        used.update(*(rule.grants for rule in items.values()), *(rule.grants for rule in relations.values()))
+        return {g.id: g.quota for g in self.grants if g.quota is not None and bounded(g.quota) and g.id in used}
 
     def _cubes(self) -> tuple[CubeRule, ...]:
         """Usable grants for statistics, by id; only their usage keeps them from reading."""
@@ -272,8 +293,12 @@ class _Decision:
         row: Expression,
         denial: Denial | None,
         cubes: tuple[CubeRule, ...],
+        quotas: dict[str, Quota],
     ) -> str:
-        """Everything that shapes V and what is told about it. Dataclass representations are complete and stable."""
+        """Everything that shapes V, what is told about it and what is counted.
+
+        Dataclass representations are complete and stable.
+        """
         parts = [
             self.asking.rules.id,
             str(self.asking.rules.version),
@@ -287,6 +312,7 @@ class _Decision:
         for name, end in sorted(relations.items()):
             parts.append(repr((name, end.rows, end.grants, end.denial)))
         parts += [repr((cube.grant, cube.terms, repr(cube.rows), sorted(cube.items))) for cube in cubes]
+        parts.append(repr(quotas))
         return hashlib.sha256("\x1f".join(parts).encode()).hexdigest()
 
 

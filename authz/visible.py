@@ -5,7 +5,7 @@ except through it (authorization.md).
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 
@@ -13,7 +13,7 @@ from authz.cubes import CubeRule
 from authz.denial import Denial
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.expressions import FALSE, TRUE, Case, Expression, ItemRef, Masked, Null, Or
-from tanglai.catalogue.model import Item, NamedMask, Relation, Resource
+from tanglai.catalogue.model import Item, NamedMask, Quota, Relation, Resource
 
 
 class Use(StrEnum):
@@ -31,7 +31,8 @@ class Use(StrEnum):
 class ItemRule:
     """The rule of one item: on which rows it is clear, on which only masked (weakest mask first), else hidden.
 
-    Conditions are two-valued expressions over items. `denial` is set iff the item is shown on no row.
+    Conditions are two-valued expressions over items. `denial` is set iff the item is shown on no row, or (by
+    `authz.quotas`) rests on a grant whose quota is used up.
     """
 
     item: Item
@@ -95,7 +96,8 @@ class VisibleRelation:
 
     `denial` is set iff there is no relation at all (not in the token's scope, other zone). `row` is the condition under
     which a row is visible. The decision holds for `now < valid_until` (None: until an epoch changes). `cubes` are the
-    usable grants for statistics, by id; they make no row visible.
+    usable grants for statistics, by id; they make no row visible. `quotas` are those of the grants that something rests
+    on, by id; they are no part of V.
     """
 
     resource: Resource
@@ -106,6 +108,7 @@ class VisibleRelation:
     valid_until: datetime | None
     denial: Denial | None = None
     cubes: tuple[CubeRule, ...] = ()
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
 
     def resolve(self, item: str, use: Use) -> Expression | Denial:
         """The cell of `item` for `use`, over items of the resource, or why not.

@@ -92,6 +92,11 @@ def remedy_words(denial: Denial, snapshot: Snapshot, language: Language) -> str:
                 "在请求头 Purpose 中说明授权所列的用途",
                 "state the purpose that the grant names, in the header `Purpose`",
             )
+        case RemedyAction.CONTACT_PROVIDER if denial.code is ErrorCode.QUOTA_EXCEEDED:
+            pair = (
+                f"减少本次查询的行数，或于次日（北京时间）再查；长期不足的，与{zh}商定更大的用量",
+                f"ask for fewer rows, or again on the next day (Beijing time); agree on a larger quota with {en}",
+            )
         case RemedyAction.CONTACT_PROVIDER:
             pair = (f"与{zh}联系", f"contact {en}")
         case RemedyAction.USE_OTHER_TOKEN:

@@ -5,7 +5,7 @@ import re
 import structlog
 
 # What is left open, by the driver or by the cut, is taken to its end: linear, and no value slips through.
-_LITERALS = re.compile(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)|\(.*|\d+", re.DOTALL)
+_LITERALS = re.compile(r"\"[^\"]*(?:\"|$)|'[^']*(?:'|$)|`[^`]*(?:`|$)|\(.*\)|\(.*|\d+", re.DOTALL)
 _LONGEST = 2_000
 
 _log = structlog.get_logger("tanglai.connectors")

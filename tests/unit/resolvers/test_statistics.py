@@ -10,6 +10,8 @@ from decimal import Decimal
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from connectors.protocol import SourceUnavailable
 from resolvers.limits import Limits
@@ -426,3 +428,45 @@ async def test_case_37_sum_by_average() -> None:
     rounded = world(figures(statistics=terms(base=5)), rows=people(("汉", "1", [100] * 7)))
     (group,) = groups(await ask(rounded, "{ sum { income } avg { income } }"))
     assert (group["sum"]["income"], group["avg"]["income"]) == ("700", "140.000000")  # 700 by 5, not by 7
+
+
+# --- non-interference ----------------------------------------------------------------------------------------------
+
+_SMALL = st.lists(st.integers(-100, 5000) | st.none(), max_size=2)
+_LARGE = st.lists(st.integers(-100, 5000) | st.none(), min_size=3, max_size=6)
+_CELLS = st.sampled_from([(nation, sex) for nation in ("汉", "回") for sex in ("1", "2")])
+_BY = st.lists(st.sampled_from(["NATION", "SEX"]), max_size=2)
+_WHERE = st.lists(
+    st.sampled_from(
+        ['nation: {eq: "汉"}', 'nation: {in: ["回", "满"]}', 'sex: {in: ["2"]}', 'and: [{sex: {eq: "1"}}]']
+    ),
+    max_size=2,
+    unique_by=lambda text: text.split(":")[0],
+)
+
+
+@given(
+    st.dictionaries(_CELLS, _LARGE, max_size=3),
+    st.dictionaries(_CELLS, _SMALL, max_size=4),
+    st.dictionaries(_CELLS, _SMALL, max_size=4),
+    _BY,
+    _WHERE,
+)
+@settings(max_examples=30, deadline=None)
+def test_what_is_not_published_changes_no_byte(
+    large: dict[Any, Any], few: dict[Any, Any], others: dict[Any, Any], by: list[str], where: list[str]
+) -> None:
+    """Two contents of the source with equal published cubes; they differ in the cells that are too small."""
+
+    def content(small: dict[Any, Any]) -> list[dict[str, Any]]:
+        return people(*((*cell, incomes) for cell, incomes in {**small, **large}.items()))
+
+    async def both() -> None:
+        one, two = world(rows=content(few)), world(rows=content(others))
+        arguments = f"(groupBy: [{', '.join(by)}], where: {{{', '.join(where)}}})"
+        bodies = [(await ask(over, FULL, arguments)).response.body for over in (one, two)]
+        assert one.cubes.kept == two.cubes.kept
+        assert len(one.cubes.kept) == 1
+        assert bodies[0] == bodies[1]
+
+    asyncio.run(both())

@@ -86,7 +86,7 @@ async def _import(files: Sequence[Path], as_json: bool, offline: bool, by: str, 
     if errors:
         raise CommandError(f"{errors} violations, nothing was imported")
     async with platform() as database:
-        report = await database.publish(
+        report, granted = await database.bring_in(
             CatalogueChange(
                 by=by,
                 note=note,
@@ -96,9 +96,10 @@ async def _import(files: Sequence[Path], as_json: bool, offline: bool, by: str, 
                 categories=draft.categories,
                 sources=draft.sources,
                 resources=draft.resources,
-            )
+            ),
+            draft.grants,
+            reason=note or "imported",
         )
-        granted = await database.put_grants(draft.grants, by=by, reason=note or "imported") if draft.grants else None
     versions = ", ".join(f"{code} v{version}" for code, version in sorted(report.versions.items()))
     typer.echo(f"catalogue {report.number}: {versions or 'no new version'}")
     if granted is not None:

@@ -137,6 +137,15 @@ class PlatformDatabase:
         async with self.session() as connection:
             return await publishing.publish(connection, change)
 
+    async def bring_in(
+        self, change: CatalogueChange, new: Sequence[Grant], *, reason: str = "recorded"
+    ) -> tuple[PublishReport, PutReport | None]:
+        """`publish` and `put_grants` together: both or neither. No second report where there are no grants."""
+        async with self.session() as connection, connection.transaction():
+            published = await publishing.publish(connection, change)
+            put = await grants.put(connection, new, by=change.by, reason=reason) if new else None
+            return published, put
+
     async def retire(self, code: str, *, by: str, note: str = "") -> int:
         """Take resource `code` out of the catalogue; its versions are kept. Returns the new catalogue epoch.
 

@@ -59,7 +59,7 @@ def plan_entities(planning: Planning, root: GraphQLObjectType, selected: Selecte
         match = _key(resources.get(name), fields)
         if match is not None:
             calls[name, fields] = _entity(planning, match, selected, at.rows())
-    return EntitiesCall(whence, calls)
+    return EntitiesCall(whence, calls, at)
 
 
 @dataclass(frozen=True, slots=True)

@@ -31,6 +31,7 @@ from resolvers.plan import (
     RowsCall,
     RowShape,
     calls,
+    check_needle,
     limit_path,
     shapes,
 )
@@ -91,6 +92,8 @@ class Execution:
 
         Raises BAD_INPUT, BAD_CURSOR and LIMIT_EXCEEDED, before any source is touched.
         """
+        for path, at in self.plan.needles:
+            check_needle(self.arguments[path], at)
         bound = 0
         for _, answer in self.plan.roots:
             for call in _top(answer):
@@ -222,7 +225,7 @@ class Execution:
                 batches.setdefault(key[0], {})[key[1]] = None
         if None in keys:
             error = BadInput("a representation names no entity by exactly one of its keys")
-            self.failures.append(FieldFailure(error, At(("_entities",))))
+            self.failures.append(FieldFailure(error, answer.at))
         found: dict[tuple[str, tuple[str, ...]], Texts] = {}
 
         async def read(kind: tuple[str, tuple[str, ...]], call: RowsCall, batch: list[Any]) -> None:

@@ -13,6 +13,7 @@ from connectors.protocol import SourceQuery
 from resolvers.text import show, show_order, show_output
 from resolvers.values import AnySlot, IdSlot
 from schema.fields import Part
+from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.expressions import (
     TRUE,
     Compare,
@@ -326,6 +327,7 @@ class EntitiesCall:
 
     source: "AnySlot | tuple[Any, ...]"
     calls: Mapping[tuple[str, tuple[str, ...]], "EntityCall"]
+    at: At
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +366,8 @@ class Plan:
     """How the planned root fields of one operation are answered, for everybody of equal fingerprints.
 
     `roots` are in response order; `uses` are the items and relations of each resource that the operation touches, for
-    the audit record; `grants`, `masked` and `partial` go into the response's extensions.
+    the audit record; `grants`, `masked` and `partial` go into the response's extensions. `needles` are the slots of
+    texts that are searched for, with the place of the list: none may be empty.
     """
 
     roots: tuple[tuple[str, Answer], ...]
@@ -374,6 +377,7 @@ class Plan:
     masked: tuple[str, ...]
     partial: tuple[str, ...]
     resources: tuple[str, ...]
+    needles: tuple[tuple[str, At], ...] = ()
 
     def explain(self) -> str:
         """The plan in lines, for golden cases and for people."""
@@ -383,6 +387,12 @@ class Plan:
         for error in self.errors:
             lines.append(f"error {error.denial.code} at {error.at}")
         return "\n".join(lines)
+
+
+def check_needle(needle: str, at: At) -> None:
+    """Raises BAD_INPUT for an empty text, which every text holds."""
+    if needle == "":
+        raise BadInput("`search` may not be empty", fieldPath=str(at))
 
 
 def calls(answer: Answer) -> Iterator[RowsCall | AggregateCall]:

@@ -121,6 +121,7 @@ class Planning:
     grants: dict[str, None] = field(default_factory=dict)
     masked: dict[str, None] = field(default_factory=dict)
     partial: dict[str, None] = field(default_factory=dict)
+    needles: list[tuple[str, At]] = field(default_factory=list)
     calls: int = 0
     terms: int = 0
     simplify: bool = True
@@ -653,6 +654,7 @@ class Planning:
             tuple(self.masked),
             tuple(self.partial),
             tuple(self.uses),
+            tuple(self.needles),
         )
 
 

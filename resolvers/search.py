@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 from authz.denial import Denial
 from authz.visible import Use
+from resolvers.plan import check_needle
 from resolvers.where import bind, constant
-from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.expressions import Expression, Match, MatchOp, Slot, disjunction
 from tanglai.catalogue.model import Resource
 from tanglai.catalogue.scalars import ScalarType
@@ -21,8 +21,11 @@ def search_predicate(planning: "Planning", resource: Resource, needle: "str | Sl
     Runs over the compare cells of the text items that are clear on some row; it names no item, so the others are
     skipped without an error (authorization.md, case 8). FALSE where there is none. Raises BAD_INPUT for an empty text.
     """
-    if needle == "":
-        raise BadInput("`search` may not be empty", fieldPath=str(at.child("search")))
+    here = at.child("search")
+    if isinstance(needle, Slot):
+        planning.needles.append((needle.path, here))
+    else:
+        check_needle(needle, here)
     relation = planning.relation_of(resource)
     parts: list[Expression] = []
     for item in resource.items:

@@ -98,3 +98,22 @@ async def test_a_grant_that_opens_nothing_is_not_told() -> None:
 async def test_groups_have_the_ids_that_the_schema_says() -> None:
     answer = await World(notes(), ROWS).ask("{ data { id population { id } } }")
     assert answer.data == {"data": {"id": "data:", "population": {"id": "data:population"}}}
+
+
+async def test_an_empty_search_is_refused_however_it_comes() -> None:
+    query = "query($s: String) { data { population { notes(search: $s) { nodes { text } } } } }"
+    world = World(notes(), ROWS)
+    for _ in range(2):  # also by a plan that is known already
+        assert len((await world.ask(query, {"s": "a"})).data["data"]["population"]["notes"]["nodes"]) == 1
+        answer = await world.ask(query, {"s": ""})
+        assert answer.codes == ["BAD_INPUT"]
+        assert answer.errors[0]["extensions"]["fieldPath"] == "data.population.notes.search"
+        assert world.sources.calls == []
+    assert len((await world.ask(query, {"s": None})).data["data"]["population"]["notes"]["nodes"]) == 4
+
+
+async def test_a_broken_representation_is_told_where_the_response_has_it() -> None:
+    answer = await World(notes(), ROWS).ask("{ x: _entities(representations: [{}]) { __typename } }")
+    assert answer.data == {"x": [None]}
+    assert answer.errors[0]["path"] == ["x"]
+    assert answer.errors[0]["extensions"]["fieldPath"] == "x"

@@ -79,7 +79,9 @@ def examples(draw: st.DrawFn, bounds: Bounds = USUAL, principals: int = 3, each:
     drawn = draw(worlds(bounds))
     asked: list[Asked] = []
     asked_before: list[Operation] = []
-    who = [draw(askers(drawn)) for _ in range(draw(st.integers(1, principals)))]
+    who: list[Asker] = []
+    for _ in range(draw(st.integers(1, principals))):
+        who.append(draw(askers(drawn, who)))
     dice = Dice(draw)
     for asker in sorted(who, key=lambda asker: asker.now):  # the platform's clock never goes back
         whole = situation(drawn, asker)

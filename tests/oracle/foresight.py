@@ -10,6 +10,7 @@ from tanglai.catalogue.scalars import ScalarType
 from tests.oracle.language import (
     ABSENT,
     ById,
+    Entities,
     Field,
     Figures,
     Inline,
@@ -127,6 +128,9 @@ class Foresight:
                 else:
                     self.foresee_row(resource, root.selections, at)
                 continue
+            if root.name == "_entities":
+                self.foresee_entities(root, at.rows())
+                continue
             for group in self.collect("Data", False, root.selections):
                 if group.name in ("__typename", "id"):
                     continue
@@ -134,6 +138,26 @@ class Foresight:
                 for member in self.collect(group_type(group.name), False, group.selections):
                     if member.name not in ("__typename", "id"):
                         self.foresee_member(group.name, member, there.child(member.key))
+
+    def foresee_entities(self, root: Field, at: At) -> None:
+        assert isinstance(root.arguments, Entities)
+        whole = [one for one in root.arguments.representations if one.values is not None]
+        selected: set[str] = set()
+        for code, key in sorted({(one.resource, one.key) for one in whole}):
+            sight = self.sights[code]
+            denied = self.key_denied(sight, key)
+            if denied is not None:
+                self.deny(denied, at)
+                continue
+            for name in key:
+                self.expected.grants |= sight.grants[name]
+            if code not in selected:
+                self.foresee_row(sight.resource, root.selections, at)
+            selected.add(code)
+
+    def key_denied(self, sight: Sight, key: tuple[str, ...]) -> str | None:
+        """Why rows may not be looked up by `key`."""
+        return sight.gone or next((code for name in key if (code := sight.use(name)) is not None), None)
 
     def foresee_member(self, group: str, member: Field, at: At) -> None:
         resource, what = self.member(group, member.name)

@@ -11,6 +11,7 @@ from tests.oracle.language import (
     ABSENT,
     ById,
     ByKey,
+    Entities,
     Field,
     Figures,
     Fragment,
@@ -113,6 +114,10 @@ class _Text:
                 return ""
             case ById(token=token):
                 return f"(id: {json.dumps(token)})"
+            case Entities(representations, variable):
+                given = [dict(one.json) for one in representations]
+                text = self.variable("e", "[_Any!]!", given) if variable else _literal(given)
+                return f"(representations: {text})"
             case ByKey(values):
                 assert resource is not None
                 parts = [
@@ -228,6 +233,15 @@ class _Text:
                 target = self.target(resource, name)
                 whole[name] = {quantifier: self.plain(inner, target) for quantifier, inner in operand.items()}
         return whole
+
+
+def _literal(value: Any) -> str:
+    """A JSON value as a literal of GraphQL."""
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_literal, value)) + "]"
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{name}: {_literal(part)}" for name, part in value.items()) + "}"
+    return json.dumps(value, ensure_ascii=False)
 
 
 def _json(kind: ScalarType, value: Any) -> Any:

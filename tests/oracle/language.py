@@ -79,7 +79,25 @@ class Figures:
     group: Any = ABSENT
 
 
-Arguments: TypeAlias = Listing | ByKey | ById | Figures
+@dataclass(frozen=True)
+class Representation:
+    """What names a row from outside, as JSON. `values` are what it says of the key (item -> scalar); None: broken."""
+
+    json: Mapping[str, Any]
+    resource: str = ""
+    key: tuple[str, ...] = ()
+    values: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Entities:
+    """Argument of `_entities`, as a literal or a variable."""
+
+    representations: tuple[Representation, ...]
+    variable: bool
+
+
+Arguments: TypeAlias = Listing | ByKey | ById | Figures | Entities
 
 
 @dataclass(frozen=True)

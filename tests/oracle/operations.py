@@ -6,12 +6,13 @@ from hypothesis import strategies as st
 
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
-from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.scalars import ScalarType, to_json
 from tests.oracle.dice import Dice
 from tests.oracle.language import (
     ABSENT,
     ById,
     ByKey,
+    Entities,
     Field,
     Figures,
     Fragment,
@@ -21,6 +22,7 @@ from tests.oracle.language import (
     Operation,
     Pick,
     Place,
+    Representation,
     Selection,
     Spread,
     Var,
@@ -67,7 +69,8 @@ class Writer:
         dice = self.dice
         roots: list[Selection] = []
         for _ in range(1 if dice.chance(3, 4) else 2):
-            roots.append(self._node() if dice.chance(1, 8) else self._data())
+            form = dice.number(0, 9)
+            roots.append(self._node() if form == 9 else self._entities(not roots) if form == 8 else self._data())
         if dice.chance(1, 10):
             roots.append(Field("__typename"))
         return Operation(tuple(roots), dict(self.fragments), dice.chance(1, 12))
@@ -104,6 +107,37 @@ class Writer:
         inner.append(Inline(resource.names.type, self.row(resource, 0)))
         return Field("node", self._alias(), ById(resource.code, row), tuple(inner))
 
+    def _entities(self, alone: bool) -> Field:
+        dice = self.dice
+        keyed = [(resource, key) for resource in self.resources.values() for key in resource.keys]
+        if not keyed:
+            return self._data()
+        named: dict[str, Resource] = {}
+        representations: list[Representation] = []
+        for _ in range(dice.number(1, 4)):
+            if dice.chance(1, 12):
+                json = dice.pick(
+                    ({}, {"__typename": "Person"}, {"__typename": "Nothing", "code": "k1"}, {"code": "k1"})
+                )
+                representations.append(Representation(json))
+                continue
+            resource, key = dice.pick(keyed)
+            named[resource.names.type] = resource
+            values = self._key_values(resource, key)
+            json = {
+                resource.item_by_name[n].graphql: to_json(resource.item_by_name[n].type, v) for n, v in values.items()
+            }
+            json["__typename"] = resource.names.type
+            representations.append(Representation(json, resource.code, key.items, values))
+        inner: list[Selection] = [Field("__typename")]
+        inner += [Inline(name, self.row(resource, 1, apart=True)) for name, resource in named.items()]
+        return Field(
+            "_entities",
+            self._alias(1, 2 if alone else 1),
+            Entities(tuple(representations), dice.chance(1, 2)),
+            tuple(inner),
+        )
+
     def _member(self, resource: Resource) -> Field:
         form = self.dice.number(0, 9)
         if form == 9 and resource.keys:
@@ -113,16 +147,24 @@ class Writer:
         return self._list(resource, resource.names.list, 0)
 
     def _lookup(self, resource: Resource) -> Field:
-        dice, key = self.dice, self._pick_key(resource)
-        row = dice.pick(range(len(self.sights[resource.code].rows) + 1))
+        key = self._pick_key(resource)
+        values = {
+            resource.item_by_name[name].graphql: self._value(value)
+            for name, value in self._key_values(resource, key).items()
+        }
+        name = lookup_field_name(resource, key)
+        return Field(name, self._alias(), ByKey(values), self.row(resource, 0), self._only())
+
+    def _key_values(self, resource: Resource, key: Key) -> dict[str, Any]:
+        """Item -> value, mostly those of one row."""
         rows = self.sights[resource.code].rows
+        row = self.dice.number(0, len(rows))
         values: dict[str, Any] = {}
         for name in key.items:
             item = resource.item_by_name[name]
             value = rows[row][item.column.name] if row < len(rows) else None
-            values[item.graphql] = self._value(dice.pick(operands(item)) if value is None else value)
-        name = lookup_field_name(resource, key)
-        return Field(name, self._alias(), ByKey(values), self.row(resource, 0), self._only())
+            values[name] = self.dice.pick(operands(item)) if value is None else value
+        return values
 
     def _pick_key(self, resource: Resource) -> Key:
         sight = self.sights[resource.code]
@@ -171,13 +213,14 @@ class Writer:
 
     def _search(self, resource: Resource) -> Any:
         dice = self.dice
-        if not dice.chance(1, 8):
+        if not dice.chance(1, 5):
             return ABSENT
         items = [item for item in resource.items if item.type is ScalarType.TEXT]
+        hidden = [item for item in items if self.sights[resource.code].use(item.name) is not None]
+        items = hidden if hidden and dice.chance(1, 3) else items
         text = self.operand(resource, dice.pick(items))
         start = dice.number(0, 2)
-        needle = dice.pick((text[start : start + 2] or "k", text or "k", "k", None, ""))
-        return needle if needle == "" else self._variable(needle)
+        return self._variable(dice.pick((text[start : start + 2] or "k", text or "k", "k", "1", "张", None, "")))
 
     def order(self, resource: Resource) -> Any:
         dice = self.dice
@@ -213,10 +256,13 @@ class Writer:
 
     # --- rows ------------------------------------------------------------------------------------------------------
 
-    def row(self, resource: Resource, depth: int) -> tuple[Selection, ...]:
+    def row(self, resource: Resource, depth: int, apart: bool = False) -> tuple[Selection, ...]:
+        """Fields of one row; `apart`: none has a name that a row of another resource could have too."""
         dice = self.dice
         items = dice.some(resource.items, 1, 4)
-        fields: list[Selection] = [Field(item.graphql, self._alias(1, 5), only=self._only()) for item in items]
+        fields: list[Selection] = [
+            Field(item.graphql, self._alias(1, 1 if apart else 5), only=self._only()) for item in items
+        ]
         if resource.binding.handle is not None and dice.chance(1, 3):
             fields.append(Field("id", self._alias(1, 6)))
         if dice.chance(1, 12):

@@ -11,9 +11,21 @@ from typing import Any
 
 from tanglai.catalogue.model import Relation, Resource
 from tanglai.catalogue.scalars import ScalarType, to_json
-from tests.oracle.foresight import Expected, Foresight, cell_of, column_of, fail, group_type, item_of, none, relation_of
-from tests.oracle.language import ById, ByKey, Field, Figures, Listing, Operation, Selection, value_of
+from tests.oracle.foresight import (
+    At,
+    Expected,
+    Foresight,
+    cell_of,
+    column_of,
+    fail,
+    group_type,
+    item_of,
+    none,
+    relation_of,
+)
+from tests.oracle.language import ById, ByKey, Entities, Field, Figures, Listing, Operation, Selection, value_of
 from tests.oracle.predicates import Truth, compared, every, negation, some
+from tests.oracle.sight import Sight
 
 DEFAULT_PAGE = 50
 EXACT = Context(prec=3000)
@@ -124,6 +136,8 @@ class Oracle(Foresight):
         for root in self.collect("Query", False, operation.selections):
             if root.name == "__typename":
                 data[root.key] = "Query"
+            elif root.name == "_entities":
+                data[root.key] = self.entities(root)
             elif root.name == "node":
                 assert isinstance(root.arguments, ById)
                 resource = self.snapshot.resources[root.arguments.resource]
@@ -134,6 +148,28 @@ class Oracle(Foresight):
                 for group in self.collect("Data", False, root.selections):
                     groups[group.key] = self.group(group)
         return data
+
+    def entities(self, root: Field) -> list[Any]:
+        """A row or null for each representation; a broken one is null, with one error for all of them."""
+        assert isinstance(root.arguments, Entities)
+        found: list[Any] = []
+        for one in root.arguments.representations:
+            if one.values is None:
+                found.append(None)
+                continue
+            sight = self.sights[one.resource]
+            denied = self.key_denied(sight, one.key) is not None
+            row = None if denied else self.looked_up(sight, one.values)
+            found.append(None if row is None else self.row(sight.resource, row, root.selections))
+        if any(one.values is None for one in root.arguments.representations):
+            self.deny("BAD_INPUT", At((root.key,)))
+        return found
+
+    def looked_up(self, sight: Sight, values: Mapping[str, Any]) -> int | None:
+        """The visible row whose compare cells are `values`."""
+        visible = [row for row, is_visible in enumerate(sight.visible) if is_visible]
+        found = [row for row in visible if all(sight.compare[n][row] == value for n, value in values.items())]
+        return self.ordered(sight.resource, Listing(), found)[0] if found else None
 
     def group(self, group: Field) -> Any:
         if group.name == "__typename":
@@ -165,9 +201,8 @@ class Oracle(Foresight):
         wanted = {
             (item_of(resource, name) or fail(name)).name: value_of(v) for name, v in member.arguments.values.items()
         }
-        found = [r for r in visible if all(sight.compare[n][r] == value for n, value in wanted.items())]
-        found = self.ordered(resource, Listing(), found)
-        return self.row(resource, found[0], member.selections) if found else None
+        row = self.looked_up(sight, wanted)
+        return None if row is None else self.row(resource, row, member.selections)
 
     def row(self, resource: Resource, row: int, selections: Iterable[Selection]) -> dict[str, Any]:
         sight = self.sights[resource.code]

@@ -370,25 +370,43 @@ def operands(item: Item) -> Sequence[Any]:
 
 
 @st.composite
-def askers(draw: st.DrawFn, drawn: Drawn) -> Asker:
-    """Mostly a client of Yinchuan under the grants' purpose, without any narrowing."""
+def askers(draw: st.DrawFn, drawn: Drawn, before: Sequence[Asker] = ()) -> Asker:
+    """Mostly a client of Yinchuan under the grants' purpose; often one who asked before, but in one respect.
+
+    `before`: who asks the same gateway too.
+    """
     dice = Dice(draw)
-    odd = dice.number(0, 9)
-    department, roles, scopes = YINCHUAN, frozenset[str](), None
-    if odd == 9:
-        department = PUBLIC_SECURITY
-        roles = frozenset({OWN_DATA_ROLE}) if dice.chance(2, 3) else roles
-    if odd == 8:
-        roles = frozenset({OWN_DATA_ROLE})
-    if odd in (6, 7):
-        scopes = frozenset(_scopes(dice, drawn.snapshot))
-    purposes, header, extension = frozenset({PURPOSE}), None, None
-    if odd == 5:
-        purposes = dice.pick((frozenset({PURPOSE, "licensing"}), frozenset[str](), frozenset({"nothing"})))
-        asked = dice.pick((None, PURPOSE, "licensing")) if PURPOSE in purposes or dice.chance(1, 4) else None
-        header, extension = dice.pick(((asked, None), (None, asked), (asked, asked), (asked, PURPOSE)))
-    principal = Principal(department, "app", roles=roles, scopes=scopes, purposes=purposes)
-    return Asker(principal, dice.pick(MOMENTS) if dice.chance(1, 4) else NOW, header, extension)
+    if before and dice.chance(1, 2):
+        return _altered(dice, drawn, dice.pick(before))
+    usual = Principal(YINCHUAN, "app", purposes=frozenset({PURPOSE}))
+    asker = Asker(usual, NOW, None, None)
+    for _ in range(dice.pick((0, 0, 1, 2))):
+        asker = _altered(dice, drawn, asker)
+    return asker
+
+
+def _altered(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
+    """The same asker but in one respect."""
+    principal = asker.principal
+    match dice.number(0, 4):
+        case 0:
+            return replace(asker, now=dice.pick(MOMENTS))
+        case 1:
+            department = PUBLIC_SECURITY if principal.department == YINCHUAN else YINCHUAN
+            return replace(asker, principal=replace(principal, department=department))
+        case 2:
+            return replace(asker, principal=replace(principal, roles=principal.roles ^ {OWN_DATA_ROLE}))
+        case 3:
+            scopes = None if principal.scopes is not None else frozenset(_scopes(dice, drawn.snapshot))
+            return replace(asker, principal=replace(principal, scopes=scopes))
+        case _:
+            purposes = dice.pick((*[frozenset({PURPOSE, "licensing"})] * 3, frozenset[str](), frozenset({"nothing"})))
+            principal = replace(principal, purposes=purposes)
+            asked = dice.pick((None, PURPOSE, "licensing")) if PURPOSE in purposes or dice.chance(1, 6) else None
+            header, extension = dice.pick(
+                ((asked, None), (None, asked), (asked, asked), (asked, None), (asked, PURPOSE))
+            )
+            return Asker(principal, asker.now, header, extension)
 
 
 def _scopes(dice: Dice, snapshot: Snapshot) -> list[TokenScope]:

@@ -7,6 +7,7 @@ from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 from authz.visible import Use
 from connectors.protocol import Order, RawOutput, SourceQuery
+from resolvers.metering import group_bound
 from resolvers.passes import simplify
 from resolvers.plan import AggregateCall, AggregateObject, AggregateValue, At
 from resolvers.selection import Selected
@@ -64,8 +65,10 @@ def aggregate_call(
         resource,
         at,
     )
-    signature = repr((query, shape, filter_.keysets))
-    return AggregateCall(resource, query, shape, signature, tuple(filter_.keysets), at)
+    grants = planning.charged()
+    signature = repr((query, shape, filter_.keysets, grants))
+    bound = group_bound([item for item, _ in groups], planning.limits.groups)
+    return AggregateCall(resource, query, shape, signature, tuple(filter_.keysets), at, grants, len(groups), bound)
 
 
 def _groups(planning: "Planning", resource: Resource, names: Any, at: At) -> list[tuple[Item, Expression]]:

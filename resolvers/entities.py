@@ -39,6 +39,7 @@ def plan_node(planning: Planning, root: GraphQLObjectType, selected: Selected, a
         planning.deny(denial, at)
         return "null"
     value = planning.arguments(root.fields[selected.name], selected)["id"]
+    planning.used = set()
     links = (resource.binding.handle,)
     call = planning.one(resource, _type(planning, resource), selected.selection_sets, at, links=links)
     return NodeCall(value, call)
@@ -81,6 +82,7 @@ def _entity(planning: Planning, match: _Match, selected: Selected, at: At) -> En
     resource, key = match.resource, match.key
     items = [resource.item_by_name[name] for name in key.items]
     names, types = tuple(item.graphql for item in items), tuple(item.type for item in items)
+    planning.used = set()
     denial = planning.relation_of(resource).denial
     where = denial if denial is not None else planning.key_cells(resource, key, at)
     if isinstance(where, Denial):

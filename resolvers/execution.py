@@ -12,6 +12,7 @@ from connectors.pool import SourcePool
 from connectors.protocol import KEYS, RawOutput, Row, SourceQuery
 from resolvers.limits import Limits, page_size_error
 from resolvers.loaders import RelationLoader, Texts
+from resolvers.metering import Meter
 from resolvers.plan import (
     AFTER,
     BEFORE,
@@ -84,6 +85,10 @@ class Execution:
     _loaders: dict[str, RelationLoader] = field(default_factory=dict)
     _once: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
     _failed: set[int] = field(default_factory=set)
+    meter: Meter = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.meter = Meter(self.plan.quotas)
 
     # --- before the first source call ------------------------------------------------------------------------------
 
@@ -95,12 +100,16 @@ class Execution:
         for path, at in self.plan.needles:
             check_needle(self.arguments[path], at)
         bound = 0
+        once: set[str] = set()
         for _, answer in self.plan.roots:
+            parents = len(self._given(answer)) if isinstance(answer, EntitiesCall) else 1
             for call in _top(answer):
                 for below in calls(call):
                     if isinstance(below, RowsCall) and below.page is not None:
                         self._pages[id(below)] = self._page(below.page, below.at)
-                bound += self._bound(call, 1 if not isinstance(answer, EntitiesCall) else self.limits.representations)
+                metered = isinstance(answer, EntitiesCall | NodeCall) or call.signature not in once
+                once.add(call.signature)  # those of equal signature run once
+                bound += self._bound(call, parents, metered)
         if bound > self.limits.rows:
             raise TanglaiError(
                 ErrorCode.LIMIT_EXCEEDED,
@@ -108,11 +117,29 @@ class Execution:
             )
         return bound
 
-    def _bound(self, call: RowsCall | AggregateCall, parents: int) -> int:
-        if isinstance(call, AggregateCall):
+    def _bound(self, call: RowsCall | AggregateCall | CubeCall, parents: int, metered: bool) -> int:
+        """The most rows that `call` and what lies beyond it deliver; `metered`: the quotas are to cover them."""
+        if not isinstance(call, RowsCall):
+            own = call.bound
+        else:
+            own = parents * (self._pages[id(call)].size if call.page is not None else 1)
+        if metered:
+            self.meter.expect(call, own)
+        if not isinstance(call, RowsCall):
             return 0
-        own = parents * (self._pages[id(call)].size if call.page is not None else 1)
-        return own + sum(self._bound(child, own) for child in call.children())
+        return own + sum(self._bound(child, own, metered) for child in call.children())
+
+    def _given(self, answer: EntitiesCall) -> Sequence[Any]:
+        """The representations. Raises LIMIT_EXCEEDED."""
+        source = answer.source
+        given: Sequence[Any] = self.arguments[source.path] if isinstance(source, AnySlot) else source
+        if not isinstance(given, list | tuple):
+            given = [given]
+        if len(given) > self.limits.representations:
+            raise TanglaiError(
+                ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.representations} representations in one request"
+            )
+        return given
 
     def _page(self, page: Page, at: At) -> PageBinding:
         size = self.arguments[page.size.path] if isinstance(page.size, Slot) else page.size
@@ -210,15 +237,7 @@ class Execution:
         return texts.get(key, "null")
 
     async def _entities(self, answer: EntitiesCall) -> str:
-        source = answer.source
-        given: Sequence[Any] = self.arguments[source.path] if isinstance(source, AnySlot) else source
-        if not isinstance(given, list | tuple):
-            given = [given]
-        if len(given) > self.limits.representations:
-            raise TanglaiError(
-                ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.representations} representations in one request"
-            )
-        keys = [_entity_key(answer, value) for value in given]
+        keys = [_entity_key(answer, value) for value in self._given(answer)]
         batches: dict[tuple[str, tuple[str, ...]], dict[Any, None]] = {}
         for key in keys:
             if key is not None:
@@ -248,6 +267,7 @@ class Execution:
         rows = await self._fetch(call.query, extra)
         if len(rows) > self.limits.groups:
             raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, f"more than {self.limits.groups} groups")
+        self.meter.groups(call, rows, self.arguments)
         self._count(call.resource.code, len(rows))
         return "[" + ",".join([aggregate(call.shape, row) for row in rows]) + "]"
 
@@ -255,6 +275,7 @@ class Execution:
         cube = await self.publications.cube(call.rule, self.now, lambda: self._fetch(call.query, {}))
         where = [(position, self._values(call, position, given)) for position, given in call.where]
         rows = answer_of(call.rule, cube, where, call.by)
+        self.meter.groups(call, rows, self.arguments)
         self._count(call.resource.code, len(rows))
         return "[" + ",".join([aggregate(call.shape, row) for row in rows]) + "]"
 
@@ -306,6 +327,8 @@ class Execution:
                 group = group[:1]
             pages[key] = (group, more)
             self._count(call.resource.code, len(group))
+        if call.grants:
+            self.meter.rows(call, [row for group, _ in pages.values() for row in group], offset)
         renderer = Renderer(self.seals, offset, await self._beyond(call, pages, offset))
         empty = self._empty(call, renderer, 0)
         texts: Texts = {}
@@ -408,12 +431,12 @@ def _no_rows(query: SourceQuery) -> Row:
     )
 
 
-def _top(answer: Answer) -> "list[RowsCall | AggregateCall]":
+def _top(answer: Answer) -> "list[RowsCall | AggregateCall | CubeCall]":
     """The calls of an answer that hang below no other call."""
     match answer:
         case ObjectShape(fields):
             return [call for _, part in fields for call in _top(part)]
-        case RowsCall() | AggregateCall():
+        case RowsCall() | AggregateCall() | CubeCall():
             return [answer]
         case LookupCall(call=call) | NodeCall(call=call):
             return [call]

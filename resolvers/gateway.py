@@ -30,6 +30,7 @@ from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind, plan_entities, 
 from resolvers.execution import Delivered, Execution
 from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
+from resolvers.metering import exhausted
 from resolvers.plan import At, Plan
 from resolvers.planner import Planning
 from resolvers.publications import CubeStore, Publications
@@ -46,7 +47,10 @@ from tanglai.audit.log import AuditLog, AuditUnavailable
 from tanglai.audit.records import AuditRecord, Outcome
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.model import Grant, Resource, Snapshot
+from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.rules import rule_set
+from tanglai.storage.errors import PolicyUnavailable
+from tanglai.storage.quota_ledger import QuotaLedger, Reservation
 from tanglai.storage.replica import Moment, Replica
 
 _log = logging.getLogger(__name__)
@@ -103,6 +107,20 @@ class _Context:
     rows: Mapping[str, int] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class _Prepared:
+    """A plan that may run now."""
+
+    plan: Plan
+    execution: Execution
+    reservation: Reservation | None
+
+    def settle(self) -> None:
+        """Gives back what the execution did not use, however it ended."""
+        if self.reservation is not None:
+            self.reservation.settle(self.execution.meter.spent())
+
+
 class _Refusal(Exception):
     """A request error on its way out: no `data`."""
 
@@ -133,6 +151,7 @@ class Gateway:
         node: str = "tanglai",
         load_versions: LoadVersions | None = None,
         cubes: CubeStore | None = None,
+        quotas: QuotaLedger | None = None,
     ) -> None:
         self._replica = replica
         self._sources = sources
@@ -143,6 +162,7 @@ class Gateway:
         self._node = node
         self._load_versions = load_versions
         self._publications = Publications(cubes)
+        self._quotas = quotas
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
         self._served: _Served | None = None
@@ -238,31 +258,71 @@ class Gateway:
         collector = Collector(schema, document.fragments, slotted.values)
         planned, fixed = self._partition(context, collector, slotted)
         context.paths = tuple(selected.key for selected in planned)
-        plan: Plan | None = None
-        execution: Execution | None = None
+        prepared: _Prepared | None = None
         if planned:
-            plan = self._plan(context, planned, collector, slotted, visible)
-            context.uses, context.grants = plan.uses, plan.grants
-            if refuse_denials and plan.errors:
-                errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
-                raise _Refusal(errors, plan.errors[0].denial.code)
-            execution = Execution(
-                plan,
-                slotted.arguments,
-                snapshot,
-                self._sources,
-                self._seals,
-                self._limits,
-                request.principal.department.code,
-                context.purpose,
-                self._publications,
-                context.moment.now,
+            prepared = await self._prepare(context, planned, collector, slotted, visible, refuse_denials)
+        try:
+            delivered, rest = await asyncio.gather(
+                _run(prepared), self._fixed(context, fixed, document, operation, grants)
             )
-            execution.prepare()
-        delivered, rest = await asyncio.gather(
-            _run(execution), self._fixed(context, fixed, document, operation, grants)
-        )
-        return await self._respond(context, collector, plan, delivered, rest)
+        finally:
+            if prepared is not None:
+                prepared.settle()
+        return await self._respond(context, collector, prepared.plan if prepared else None, delivered, rest)
+
+    async def _prepare(
+        self,
+        context: _Context,
+        planned: Sequence[Selected],
+        collector: Collector,
+        slotted: SlottedVariables,
+        visible: Callable[[Resource], VisibleRelation],
+        refuse_denials: bool,
+    ) -> "_Prepared":
+        """The plan, ready to run, with what it can use of quotas reserved; without the grants that are short.
+
+        Raises what refuses the operation; then nothing is held.
+        """
+        snapshot = context.moment.snapshot
+        reservation: Reservation | None = None
+        short: frozenset[str] = frozenset()
+        try:
+            while True:
+                plan = self._plan(context, planned, collector, slotted, exhausted(visible, short, snapshot))
+                context.uses, context.grants = plan.uses, plan.grants
+                if refuse_denials and plan.errors:
+                    errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
+                    raise _Refusal(errors, plan.errors[0].denial.code)
+                execution = Execution(
+                    plan,
+                    slotted.arguments,
+                    snapshot,
+                    self._sources,
+                    self._seals,
+                    self._limits,
+                    context.request.principal.department.code,
+                    context.purpose,
+                    self._publications,
+                    context.moment.now,
+                )
+                execution.prepare()
+                if not plan.quotas and reservation is None:
+                    return _Prepared(plan, execution, None)
+                if reservation is None:
+                    reservation = self._reservation(context.moment)
+                more = await reservation.cover(execution.meter.needs())
+                if not more:
+                    return _Prepared(plan, execution, reservation)
+                short |= more
+        except BaseException:
+            if reservation is not None:
+                reservation.settle()
+            raise
+
+    def _reservation(self, moment: Moment) -> Reservation:
+        if self._quotas is None:
+            raise PolicyUnavailable("quotas are counted nowhere")
+        return self._quotas.reservation(day_of(moment.now))
 
     def _visible(self, context: _Context, grants: tuple[Grant, ...]) -> Callable[[Resource], VisibleRelation]:
         snapshot = context.moment.snapshot
@@ -521,8 +581,8 @@ def replace_selections(operation: Operation, nodes: Sequence[Any]) -> Any:
     )
 
 
-async def _run(execution: Execution | None) -> Delivered | None:
-    return await execution.run() if execution is not None else None
+async def _run(prepared: _Prepared | None) -> Delivered | None:
+    return await prepared.execution.run() if prepared is not None else None
 
 
 def _extensions(context: _Context, plan: Plan | None) -> dict[str, Any]:

@@ -26,7 +26,7 @@ from tanglai.catalogue.expressions import (
     conjunction,
     disjunction,
 )
-from tanglai.catalogue.model import Resource
+from tanglai.catalogue.model import Quota, Resource
 from tanglai.catalogue.scalars import ScalarType
 
 FieldPath: TypeAlias = tuple[str, ...]
@@ -207,13 +207,20 @@ class KeySet:
     query: SourceQuery
 
 
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """The outputs that tell whom a row is about, none of them null; without any, nobody can tell."""
+
+    outputs: tuple[int, ...]
+
+
 @dataclass(frozen=True, eq=False)
 class RowsCall:
     """Rows of one resource by one source query: a connection, a look-up, or what lies beyond a relation.
 
     `shape`: a connection, or the one row's object. With `query.links` it is called with a batch of link keys and
     answers per key. `total` is the second statement, for `totalCount`. `signature` names the call's structure: calls of
-    equal signature in one request run once.
+    equal signature in one request run once. `grants` with a quota count its rows; `subject` tells whom they are about.
     """
 
     resource: Resource
@@ -224,6 +231,8 @@ class RowsCall:
     signature: str
     keysets: tuple[KeySet, ...] = ()
     at: At = field(default=At(()), repr=False)
+    grants: tuple[str, ...] = ()
+    subject: Subject | None = None
     _variants: dict[Any, SourceQuery] = field(default_factory=dict, repr=False)
 
     def variant(self, after: tuple[Any, ...] | None, before: tuple[Any, ...] | None) -> SourceQuery:
@@ -278,7 +287,10 @@ class AggregateObject:
 
 @dataclass(frozen=True, eq=False)
 class AggregateCall:
-    """Aggregates of one resource: few rows, put together in Python."""
+    """Aggregates of one resource: few rows, put together in Python.
+
+    `grants` with a quota count its rows: the first `groups` outputs name each, and there are at most `bound`.
+    """
 
     resource: Resource
     query: SourceQuery
@@ -286,13 +298,17 @@ class AggregateCall:
     signature: str
     keysets: tuple[KeySet, ...] = ()
     at: At = field(default=At(()), repr=False)
+    grants: tuple[str, ...] = ()
+    groups: int = 0
+    bound: int = 1
 
 
 @dataclass(frozen=True, eq=False)
 class CubeCall:
     """Figures from one published cube: groups by the dimensions at `by` of the cells that pass `where`.
 
-    `query` is the call that makes the cube where the period has none yet; it depends on the grant alone.
+    `query` is the call that makes the cube where the period has none yet; it depends on the grant alone. `grants` and
+    `bound` as of an AggregateCall.
     """
 
     resource: Resource
@@ -303,6 +319,8 @@ class CubeCall:
     shape: AggregateObject
     signature: str
     at: At = field(default=At(()), repr=False)
+    grants: tuple[str, ...] = ()
+    bound: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,7 +385,8 @@ class Plan:
 
     `roots` are in response order; `uses` are the items and relations of each resource that the operation touches, for
     the audit record; `grants`, `masked` and `partial` go into the response's extensions. `needles` are the slots of
-    texts that are searched for, with the place of the list: none may be empty.
+    texts that are searched for, with the place of the list: none may be empty. `quotas` are those of the grants that
+    its calls use.
     """
 
     roots: tuple[tuple[str, Answer], ...]
@@ -378,6 +397,7 @@ class Plan:
     partial: tuple[str, ...]
     resources: tuple[str, ...]
     needles: tuple[tuple[str, At], ...] = ()
+    quotas: Mapping[str, Quota] = field(default_factory=dict)
 
     def explain(self) -> str:
         """The plan in lines, for golden cases and for people."""

@@ -27,6 +27,7 @@ from connectors.protocol import (
 from connectors.registry import KINDS
 from resolvers.aggregates import aggregate_call
 from resolvers.limits import Limits, page_size_error
+from resolvers.metering import subject_of
 from resolvers.passes import simplify
 from resolvers.plan import (
     Answer,
@@ -83,7 +84,7 @@ from tanglai.catalogue.expressions import (
     Slot,
     conjunction,
 )
-from tanglai.catalogue.model import Item, Key, Relation, Resource, Snapshot
+from tanglai.catalogue.model import Item, Key, Quota, Relation, Resource, Snapshot
 from tanglai.catalogue.scalars import ScalarType
 
 NULL = JsonText("null")
@@ -121,6 +122,9 @@ class Planning:
     grants: dict[str, None] = field(default_factory=dict)
     masked: dict[str, None] = field(default_factory=dict)
     partial: dict[str, None] = field(default_factory=dict)
+    used: set[str] = field(default_factory=set)
+    quotas: dict[str, Quota] = field(default_factory=dict)
+    metered: dict[str, Quota] = field(default_factory=dict)
     needles: list[tuple[str, At]] = field(default_factory=list)
     calls: int = 0
     terms: int = 0
@@ -130,7 +134,9 @@ class Planning:
 
     def relation_of(self, resource: Resource) -> VisibleRelation:
         self.uses.setdefault(resource.code, set())
-        return self.visible(resource)
+        relation = self.visible(resource)
+        self.quotas.update(relation.quotas)
+        return relation
 
     def cell(self, resource: Resource, item: Item, use: Use, at: At) -> Expression:
         """The compare cell of `item` over columns. Raises Refused when it is denied or masked only."""
@@ -152,20 +158,27 @@ class Planning:
             return near
         if isinstance(far, Denial):
             return far
-        grants = tuple(dict.fromkeys(near.grants + far.grants))
-        self.told(grants)
+        self.told(near.grants)
         return Link(
             relation,
             target,
             bind(near.rows, resource),
             bind(far.rows, target),
             bind(there.row, target),
-            grants,
+            far.grants,
         )
 
     def told(self, grants: Iterable[str]) -> None:
+        """What the call that is being planned uses rests on `grants`."""
         for grant in grants:
             self.grants[grant] = None
+            self.used.add(grant)
+
+    def charged(self) -> tuple[str, ...]:
+        """The grants with a quota that the call uses whose planning began when `used` was empty."""
+        charged = tuple(sorted(grant for grant in self.used if grant in self.quotas))
+        self.metered.update((grant, self.quotas[grant]) for grant in charged)
+        return charged
 
     def deny(self, denial: Denial, at: At) -> None:
         self.errors.append(PlannedError(denial, at))
@@ -229,6 +242,7 @@ class Planning:
             here = at.child(selected.key)
             definition = kind.fields.get(selected.name)
             what = meaning(definition) if definition is not None else None
+            self.used = set()
             answer: Answer
             if definition is None:
                 answer = _text(kind.name)
@@ -314,6 +328,8 @@ class Planning:
         relation = self.relation_of(resource)
         outputs = Outputs()
         shape = self.row(resource, kind, sets, outputs, at)
+        grants = self.charged()
+        subject = subject_of(self, resource, outputs, grants)
         query = self.admit(
             SourceQuery(
                 source=resource.binding.source,
@@ -331,7 +347,7 @@ class Planning:
             resource,
             at,
         )
-        return RowsCall(resource, query, shape, None, None, _signature(query, shape), (), at)
+        return RowsCall(resource, query, shape, None, None, _signature(query, shape, grants), (), at, grants, subject)
 
     def _handle_order(self, resource: Resource) -> tuple[Order, ...]:
         return (Order(resource.binding.handle),) if resource.binding.handle is not None else ()
@@ -364,6 +380,8 @@ class Planning:
             columns = tuple(_without_output(c) for c in page.columns)
         else:
             columns = tuple(_with_output(c, outputs) for c in page.columns)
+        grants = self.charged()
+        subject = subject_of(self, resource, outputs, grants)
         page = Page(
             page.size,
             page.backward,
@@ -391,8 +409,9 @@ class Planning:
         )
         query = self.admit(base, resource, at)
         total = self._total(base, resource, at) if wants.total else None
-        signature = _signature(query, shape, page, total, tuple(keysets.keysets))
-        return RowsCall(resource, query, shape, page, total, signature, tuple(keysets.keysets), at)
+        signature = _signature(query, shape, page, total, tuple(keysets.keysets), grants)
+        before = tuple(keysets.keysets)
+        return RowsCall(resource, query, shape, page, total, signature, before, at, grants, subject)
 
     def _total(self, base: SourceQuery, resource: Resource, at: At) -> SourceQuery:
         count = Aggregate(AggregateFunction.COUNT_ROWS, None, ScalarType.LONG)
@@ -627,6 +646,14 @@ class Planning:
         return bind(cell, resource)
 
     def _beyond(self, link: Link, definition: GraphQLField, selected: Selected, at: At) -> RowsCall:
+        """What lies beyond a relation. The grants of the far end count its rows, those of the near end the parents."""
+        used, self.used = self.used, set()
+        self.told(link.far)
+        call = self._linked(link, definition, selected, at)
+        self.used = used
+        return call
+
+    def _linked(self, link: Link, definition: GraphQLField, selected: Selected, at: At) -> RowsCall:
         columns = link_columns(link.target, link.relation.target_items)
         if link.relation.many:
             given = self.arguments(definition, selected)
@@ -655,6 +682,7 @@ class Planning:
             tuple(self.partial),
             tuple(self.uses),
             tuple(self.needles),
+            self.metered,
         )
 
 

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING
 from authz.denial import Denial
 from authz.visible import Use
 from resolvers.plan import check_needle
-from resolvers.where import bind, constant
+from resolvers.where import Refused, bind, constant
+from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.expressions import Expression, Match, MatchOp, Slot, disjunction
 from tanglai.catalogue.model import Resource
 from tanglai.catalogue.scalars import ScalarType
@@ -33,6 +34,8 @@ def search_predicate(planning: "Planning", resource: Resource, needle: "str | Sl
             continue
         cell = relation.resolve(item.name, Use.WHERE)
         if isinstance(cell, Denial):
+            if cell.code is ErrorCode.QUOTA_EXCEEDED:  # INVARIANT: a quota never changes which rows are found
+                raise Refused(cell, here)
             continue
         planning.count_term()
         planning.uses[resource.code].add(item.name)

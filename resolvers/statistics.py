@@ -11,9 +11,10 @@ from graphql import GraphQLField, GraphQLInputObjectType, GraphQLInputType, Grap
 from authz.cubes import CubeRule
 from connectors.protocol import RawOutput, SourceQuery
 from resolvers.aggregates import Shapes
+from resolvers.metering import group_bound
 from resolvers.plan import AggregateObject, AggregateValue, At, CubeCall
 from resolvers.selection import Selected
-from resolvers.where import bind, constant
+from resolvers.where import Refused, bind, constant
 from schema.fields import ItemField, WhereItem, WhereLogic, meaning
 from schema.scalars import sum_type
 from tanglai.catalogue.expressions import (
@@ -75,10 +76,13 @@ def cube_call(
         planning.terms = terms
         return None
     planning.uses[resource.code].update(used)
+    if rule.denial is not None:
+        raise Refused(rule.denial, at)
     planning.told((rule.grant,))
     query = planning.admit(finest(rule, resource), resource, at)
     signature = repr((rule.grant, rule.terms, by, conditions, shape))
-    return CubeCall(resource, rule, query, by, conditions, shape, signature, at)
+    bound = group_bound(groups, planning.limits.groups)
+    return CubeCall(resource, rule, query, by, conditions, shape, signature, at, planning.charged(), bound)
 
 
 def finest(rule: CubeRule, resource: Resource) -> SourceQuery:

@@ -130,6 +130,7 @@ class Filter:
         link = self.planning.link(resource, relation)
         if isinstance(link, Denial):
             raise Refused(link, at)
+        self.planning.told(link.far)
         parts: list[Expression] = []
         for quantifier, operand in quantifiers.items():
             where = at.child(quantifier)
@@ -189,7 +190,7 @@ class Filter:
 class Link:
     """A relation that may be followed: the rows of either end that link, and the target's visible rows.
 
-    All expressions are over columns, two-valued.
+    All expressions are over columns, two-valued. `far` are the grants that the rule of the target's end rests on.
     """
 
     relation: Relation
@@ -197,7 +198,7 @@ class Link:
     rows: Expression
     target_rows: Expression
     target_row: Expression
-    grants: tuple[str, ...]
+    far: tuple[str, ...]
 
 
 def _operation(cell: Expression, kind: ScalarType, operator: str, operand: Any) -> Expression:

@@ -15,9 +15,11 @@ from tanglai.audit.log import AuditUnavailable
 from tanglai.audit.records import AuditRecord
 from tanglai.catalogue.model import Grant, GrantBasis, Snapshot
 from tanglai.storage.errors import PolicyUnavailable
+from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Moment
 from tests.catalogues import YINCHUAN
 from tests.memory import MemorySources, Record
+from tests.quotas import MemoryQuotas
 
 NOW = datetime(2026, 5, 6, 4, 0, tzinfo=UTC)
 PURPOSE = "assistance"
@@ -118,6 +120,8 @@ class World:
         self.sources = MemorySources(rows)
         self.audit = ListedAudit()
         self.cubes = ListedCubes()
+        self.quotas = MemoryQuotas()
+        self.ledger = QuotaLedger(self.quotas)
         self.replica = StillReplica(snapshot, held)
         self.gateway = Gateway(
             self.replica,  # type: ignore[arg-type]  # the two methods that the gateway calls
@@ -127,6 +131,7 @@ class World:
             MaskKey("m1", b"mask secret"),
             limits,
             cubes=self.cubes,
+            quotas=self.ledger,
         )
 
     async def ask(

@@ -34,6 +34,7 @@ from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tanglai.storage.errors import SchemaMismatch
 from tanglai.storage.keys import KEY_BYTES, KeyRecord, KeyStoreError, MasterKey
+from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Replica
 
 _log = logging.getLogger(__name__)
@@ -105,6 +106,7 @@ class Node:
         await replica.start()
         stack.push_async_callback(replica.close)
         self._replica = replica
+        quotas = await stack.enter_async_context(QuotaLedger(database))
         self._gateway = Gateway(
             replica,
             sources,
@@ -115,6 +117,7 @@ class Node:
             node=settings.node,
             load_versions=database.load_versions,
             cubes=database,
+            quotas=quotas,
         )
         await self._gateway.schema()
         try:

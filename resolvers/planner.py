@@ -300,15 +300,15 @@ class Planning:
         A key look-up is a filter on compare cells, so that out of scope, absent and null answer alike.
         """
         relation = self.relation_of(resource)
-        conditions: list[Expression] = []
+        self.uses[resource.code].update(key.items)
         for name in key.items:
             cell = relation.resolve(name, Use.KEY)
-            self.uses[resource.code].add(name)
             if isinstance(cell, Denial):
                 return cell
-            self.told(relation.items[name].grants)
-            conditions.append(bind(relation.items[name].clear, resource))
-        return conjunction(*conditions)
+        rules = [relation.items[name] for name in key.items]
+        for rule in rules:
+            self.told(rule.grants)
+        return conjunction(*(bind(rule.clear, resource) for rule in rules))
 
     # --- rows ------------------------------------------------------------------------------------------------------
 

@@ -117,4 +117,7 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
     root.setLevel(max(level, logging.INFO))
     # These two write request lines with query strings, in which a client may have put anything.
     for name in ("uvicorn", "uvicorn.error", "websockets"):
-        logging.getLogger(name).setLevel(max(level, logging.WARNING))
+        logger = logging.getLogger(name)
+        logger.setLevel(max(level, logging.WARNING))
+        logger.handlers[:] = []  # a server that was configured before ours writes nothing past the redaction
+        logger.propagate = True

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import structlog
 from structlog.testing import capture_logs
 
 from connectors import pool as pools
@@ -92,6 +93,7 @@ async def test_what_nobody_uses_is_closed(monkeypatch: pytest.MonkeyPatch) -> No
 
 
 async def test_options_that_cannot_be_make_the_source_unavailable() -> None:
+    structlog.reset_defaults()  # another test may have left a level that hides warnings
     pool = SourcePool({}, {"recorded": RecordedKind()})
     for source in (replace(SOURCE, kind="telepathy"), replace(SOURCE, options={"wrong": 1})):
         with capture_logs() as logs, pytest.raises(SourceUnavailable):

@@ -1,6 +1,7 @@
 """In charge of putting a node together: platform database, replica, sources, audit log, gateway, application."""
 
 import asyncio
+import gc
 import hashlib
 import logging
 import secrets
@@ -246,4 +247,12 @@ def run_node(
     """Serves a node until SIGINT or SIGTERM. Raises StartError."""
     logs.configure(settings)
     app, observations = compose(settings, environment, session)
-    serve(app, settings, observations, on_ready=on_ready)
+
+    def ready(url: str) -> None:
+        # The catalogue and the schema stay: looking through them again and again would stop the event loop.
+        gc.collect()
+        gc.freeze()
+        if on_ready is not None:
+            on_ready(url)
+
+    serve(app, settings, observations, on_ready=ready)

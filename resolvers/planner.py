@@ -117,7 +117,7 @@ class Planning:
     collector: Collector
     visible: Callable[[Resource], VisibleRelation]
     id_kind: Callable[[str], str]
-    errors: list[PlannedError] = field(default_factory=list)
+    errors: dict[PlannedError, None] = field(default_factory=dict)
     uses: dict[str, set[str]] = field(default_factory=dict)
     grants: dict[str, None] = field(default_factory=dict)
     masked: dict[str, None] = field(default_factory=dict)
@@ -181,7 +181,8 @@ class Planning:
         return charged
 
     def deny(self, denial: Denial, at: At) -> None:
-        self.errors.append(PlannedError(denial, at))
+        """Tells a denied response field, once however often it is planned (`_entities`: once per key of a type)."""
+        self.errors[PlannedError(denial, at)] = None
 
     # --- bounds ----------------------------------------------------------------------------------------------------
 

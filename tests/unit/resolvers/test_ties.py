@@ -117,3 +117,26 @@ async def test_a_broken_representation_is_told_where_the_response_has_it() -> No
     assert answer.data == {"x": [None]}
     assert answer.errors[0]["path"] == ["x"]
     assert answer.errors[0]["extensions"]["fieldPath"] == "x"
+
+
+async def test_a_row_named_by_several_keys_tells_a_denial_once() -> None:
+    items = [
+        make_item("code"),
+        make_item("number", ScalarType.INTEGER),
+        make_item("text", share_class=CONDITIONAL),
+        make_item("grade", ScalarType.INTEGER, share_class=CONDITIONAL),
+    ]
+    keys = [("code",), ("number",), ("number", "grade")]
+    snapshot = make_snapshot([make_resource("note", items, keys=keys)])
+    contents = {"main": {"note": [{"handle": 1, "code": "a", "number": 1, "text": "t", "grade": 1}]}}
+    query = (
+        '{ _entities(representations: [{__typename: "Note", code: "a"}, {__typename: "Note", number: 1}, '
+        '{__typename: "Note", number: 1, grade: 1}]) { ... on Note { text } } }'
+    )
+    answer = await World(snapshot, contents, [make_grant(NOTE, "grade")]).ask(query)
+    assert answer.data == {"_entities": [{"text": None}] * 3}
+    assert [error["extensions"]["fieldPath"] for error in answer.errors] == ["_entities.text"]
+    assert answer.extensions["grants"] == ["g1"]
+    answer = await World(snapshot, contents).ask(query)
+    assert answer.data == {"_entities": [{"text": None}, {"text": None}, None]}
+    assert sorted(error["extensions"]["item"] for error in answer.errors) == ["grade", "text"]

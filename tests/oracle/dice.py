@@ -1,6 +1,6 @@
 """In charge of small choices for the strategies: one way to draw each, cheap in entropy."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, TypeVar
 
 from hypothesis import strategies as st
@@ -11,20 +11,20 @@ T = TypeVar("T")
 class Dice:
     """Choices drawn by hypothesis. Each shrinks towards the first option, no, and zero."""
 
-    def __init__(self, draw: st.DrawFn) -> None:
+    def __init__(self, draw: Callable[[int, int], int]) -> None:
         self.draw = draw
 
     def pick(self, options: Sequence[T]) -> T:
         if len(options) == 1:
             return options[0]
-        return options[self.draw(st.integers(0, len(options) - 1))]
+        return options[self.draw(0, len(options) - 1)]
 
     def number(self, low: int, high: int) -> int:
-        return self.draw(st.integers(low, high)) if low < high else low
+        return self.draw(low, high) if low < high else low
 
     def chance(self, times: int, of: int) -> bool:
         """True `times` times in `of`."""
-        return self.draw(st.integers(0, of - 1)) >= of - times
+        return self.draw(0, of - 1) >= of - times
 
     def some(self, options: Sequence[T], low: int = 0, high: int | None = None) -> list[T]:
         """Between `low` and `high` different options, in their own order."""
@@ -39,3 +39,20 @@ class Dice:
     def shuffled(self, options: Sequence[Any]) -> list[Any]:
         left = list(options)
         return [left.pop(self.number(0, len(left) - 1)) for _ in options]
+
+
+class _ByDice(st.SearchStrategy[T]):
+    # A composite strategy would do, but for one thing: hypothesis copies draws from inner strategies over others of
+    # their kind for the next examples, and two thirds of those would repeat what was tried before.
+
+    def __init__(self, build: Callable[[Dice], T]) -> None:
+        super().__init__()
+        self._build = build
+
+    def do_draw(self, data: Any) -> T:
+        return self._build(Dice(data.draw_integer))
+
+
+def by_dice(build: Callable[[Dice], T]) -> st.SearchStrategy[T]:
+    """The strategy of what `build` makes of its choices."""
+    return _ByDice(build)

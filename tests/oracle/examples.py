@@ -7,13 +7,13 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.oracle.comparing import situation
-from tests.oracle.dice import Dice
+from tests.oracle.dice import Dice, by_dice
 from tests.oracle.graphql_text import write
 from tests.oracle.language import Operation, Walk
-from tests.oracle.operations import Writer, operations, walks
+from tests.oracle.operations import Writer
 from tests.oracle.sight import see
 from tests.oracle.variations import vary
-from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, askers, worlds
+from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, some_asker, world
 
 
 class Readable:
@@ -73,28 +73,30 @@ class Example(Readable):
         return "\n".join(["", *told(self.drawn), *(line for asked in self.asked for line in asked.told(self.drawn))])
 
 
-@st.composite
-def examples(draw: st.DrawFn, bounds: Bounds = USUAL, principals: int = 3, each: int = 3) -> Example:
-    """A world with up to `principals` askers of up to `each` operations."""
-    drawn = draw(worlds(bounds))
+def examples(bounds: Bounds = USUAL, principals: int = 3, each: int = 3) -> st.SearchStrategy[Example]:
+    """A world with up to `principals` askers of up to `each` operations of their own."""
+    return by_dice(lambda dice: example(dice, bounds, principals, each))
+
+
+def example(dice: Dice, bounds: Bounds, principals: int, each: int) -> Example:
+    drawn = world(dice, bounds)
+    who: list[Asker] = []
+    for _ in range(dice.number(1, principals)):
+        who.append(some_asker(dice, drawn, who))
     asked: list[Asked] = []
     asked_before: list[Operation] = []
-    who: list[Asker] = []
-    for _ in range(draw(st.integers(1, principals))):
-        who.append(draw(askers(drawn, who)))
-    dice = Dice(draw)
     for asker in sorted(who, key=lambda asker: asker.now):  # the platform's clock never goes back
         whole = situation(drawn, asker)
         sights = {code: see(whole, resource) for code, resource in drawn.snapshot.resources.items()}
         mine: list[Operation] = []
         for _ in range(dice.number(1, each)):
-            operation = draw(operations(sights))
+            operation = Writer(dice, sights).operation()
             mine.append(operation)
             if dice.chance(1, 3):
                 mine.append(vary(Writer(dice, sights), operation))
         # What somebody else has asked before is asked again: nothing may be shared that differs between the two.
         mine += dice.some(asked_before, 0, 2)
         asked_before += mine
-        walk = draw(walks(sights)) if dice.chance(1, 4) else None
+        walk = Writer(dice, sights).walk() if dice.chance(1, 4) else None
         asked.append(Asked(asker, tuple(mine), walk))
     return Example(drawn, tuple(asked))

@@ -143,11 +143,14 @@ class Foresight:
         assert isinstance(root.arguments, Entities)
         whole = [one for one in root.arguments.representations if one.values is not None]
         selected: set[str] = set()
+        told: set[tuple[str, str]] = set()
         for code, key in sorted({(one.resource, one.key) for one in whole}):
             sight = self.sights[code]
             denied = self.key_denied(sight, key)
-            if denied is not None:
-                self.deny(denied, at)
+            if denied is not None:  # one error for each item that keys are denied by
+                if (code, denied[0]) not in told:
+                    self.deny(denied[1], at)
+                told.add((code, denied[0]))
                 continue
             for name in key:
                 self.expected.grants |= sight.grants[name]
@@ -155,9 +158,11 @@ class Foresight:
                 self.foresee_row(sight.resource, root.selections, at)
             selected.add(code)
 
-    def key_denied(self, sight: Sight, key: tuple[str, ...]) -> str | None:
-        """Why rows may not be looked up by `key`."""
-        return sight.gone or next((code for name in key if (code := sight.use(name)) is not None), None)
+    def key_denied(self, sight: Sight, key: tuple[str, ...]) -> tuple[str, str] | None:
+        """The item (empty: the resource) for which rows may not be looked up by `key`, and the code; None: they may."""
+        if sight.gone is not None:
+            return "", sight.gone
+        return next(((name, code) for name in key if (code := sight.use(name)) is not None), None)
 
     def foresee_member(self, group: str, member: Field, at: At) -> None:
         resource, what = self.member(group, member.name)

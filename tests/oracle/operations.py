@@ -2,8 +2,6 @@
 
 from typing import Any
 
-from hypothesis import strategies as st
-
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
 from tanglai.catalogue.scalars import ScalarType, to_json
@@ -35,27 +33,11 @@ _RESPECT = 30
 """Of how many uses outside selection all but one are of items that may be used, so that most operations answer."""
 
 
-@st.composite
-def operations(draw: st.DrawFn, sights: dict[str, Sight]) -> Operation:
-    """An operation for a principal that sees `sights` (by resource code)."""
-    return Writer(Dice(draw), sights).operation()
-
-
-@st.composite
-def walks(draw: st.DrawFn, sights: dict[str, Sight]) -> Walk | None:
-    """A list to be read page by page, of a resource that can be; None where there is none."""
-    writer = Writer(Dice(draw), sights)
-    pageable = [r for r in writer.resources.values() if r.binding.handle is not None and sights[r.code].gone is None]
-    if not pageable:
-        return None
-    resource = writer.dice.pick(pageable)
-    where, order = writer.maybe_where(resource), writer.order(resource)
-    selections = (Field("id"), *writer.row(resource, 2))
-    return Walk(resource.code, where, order, selections, dict(writer.fragments), writer.dice.pick((2, 1, 3)))
-
-
 class Writer:
-    """Writes one operation. Response keys are so chosen that fields never conflict."""
+    """Writes one operation for a principal that sees `sights` (by resource code).
+
+    Response keys are so chosen that fields never conflict.
+    """
 
     def __init__(self, dice: Dice, sights: dict[str, Sight]) -> None:
         self.dice = dice
@@ -74,6 +56,20 @@ class Writer:
         if dice.chance(1, 10):
             roots.append(Field("__typename"))
         return Operation(tuple(roots), dict(self.fragments), dice.chance(1, 12))
+
+    def walk(self) -> Walk | None:
+        """A list to be read page by page, of a resource that can be; None where there is none."""
+        pageable = [
+            resource
+            for code, resource in self.resources.items()
+            if resource.binding.handle is not None and self.sights[code].gone is None
+        ]
+        if not pageable:
+            return None
+        resource = self.dice.pick(pageable)
+        where, order = self.maybe_where(resource), self.order(resource)
+        selections = (Field("id"), *self.row(resource, 2))
+        return Walk(resource.code, where, order, selections, dict(self.fragments), self.dice.pick((2, 1, 3)))
 
     # --- roots -----------------------------------------------------------------------------------------------------
 
@@ -220,7 +216,9 @@ class Writer:
         items = hidden if hidden and dice.chance(1, 3) else items
         text = self.operand(resource, dice.pick(items))
         start = dice.number(0, 2)
-        return self._variable(dice.pick((text[start : start + 2] or "k", text or "k", "k", "1", "张", None, "")))
+        return self._variable(
+            dice.pick((text[start : start + 2] or "k", text or "k", "k", "1", "张", "" if dice.chance(1, 8) else None))
+        )
 
     def order(self, resource: Resource) -> Any:
         dice = self.dice
@@ -268,7 +266,8 @@ class Writer:
         if dice.chance(1, 12):
             fields.append(Field("__typename"))
         if depth < 2 and self.relations < 3:
-            for relation in dice.some(resource.relations, 0, 2 - depth):
+            relations = self._followed(resource) if dice.chance(4, 5) else list(resource.relations)
+            for relation in dice.some(relations, 1 if dice.chance(1, 3) else 0, 2 - depth):
                 self.relations += 1
                 fields.append(self._beyond(relation, depth + 1))
         fields = dice.shuffled(fields)
@@ -355,17 +354,19 @@ class Writer:
         dice = self.dice
         where: dict[str, Any] = {}
         for _ in range(dice.pick((1, 1, 1, 2, 0))):
-            form = dice.number(0, 9) if depth else 0
-            if form >= 8:
+            form = dice.number(0, 11) if depth else 0
+            if form >= 10:
                 where["not"] = self.where(resource, depth - 1, literal)
-            elif form >= 6:
-                parts = [self.where(resource, depth - 1, literal) for _ in range(dice.pick((2, 3, 1, 4, 0)))]
-                where["or" if form == 7 else "and"] = parts
+            elif form >= 8:
+                parts = [self.where(resource, depth - 1, literal) for _ in range(dice.pick((2, 1, 3, 0)))]
+                where["or" if form == 9 else "and"] = parts
             elif form >= 4 and (relations := self._followed(resource)):
                 relation = dice.pick(relations)
                 target = self.resources[relation.target]
                 quantifiers = dice.some(("some", "none", "every"), 1, 1 if dice.chance(5, 6) else 2)
-                where[relation.graphql] = {q: self.where(target, depth - 1, literal) for q in quantifiers}
+                where[relation.graphql] = {
+                    q: {} if dice.chance(1, 4) else self.where(target, depth - 1, literal) for q in quantifiers
+                }
             else:
                 items = self._usable(resource, list(resource.items))
                 partial = [item for item in items if item.name in self.sights[resource.code].partial]

@@ -11,9 +11,9 @@ from connectors.pool import SourcePool
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.gateways import World
 from tests.oracle.comparing import Duel
-from tests.oracle.dice import Dice
+from tests.oracle.dice import Dice, by_dice
 from tests.oracle.duels import LIMITS
-from tests.oracle.examples import Asked, Example, Readable, examples, told
+from tests.oracle.examples import Asked, Readable, example, told
 from tests.oracle.hidden import Change, Veil
 from tests.oracle.language import Operation
 from tests.oracle.on_postgresql import HeardSources, on_postgresql
@@ -37,11 +37,13 @@ class Twins(Readable):
         return "\n".join(["", *lines, *told(replace(self.drawn, rows=self.other))])
 
 
-@st.composite
-def twins(draw: st.DrawFn, *, keys: bool, bounds: Bounds = USUAL) -> Twins:
-    example: Example = draw(examples(bounds, principals=1, each=5))
-    veil = Veil(example.drawn, example.asked[0].asker, keys)
-    return Twins(example.drawn, example.asked[0], veil.changed(Dice(draw)))
+def twins(*, keys: bool, bounds: Bounds = USUAL) -> st.SearchStrategy[Twins]:
+    def build(dice: Dice) -> Twins:
+        one = example(dice, bounds, principals=1, each=5)
+        veil = Veil(one.drawn, one.asked[0].asker, keys)
+        return Twins(one.drawn, one.asked[0], veil.changed(dice))
+
+    return by_dice(build)
 
 
 async def ask(world: World, twins: Twins, operation: Operation) -> tuple[bytes, list[Any]]:

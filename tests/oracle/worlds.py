@@ -6,8 +6,6 @@ from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from typing import Any
 
-from hypothesis import strategies as st
-
 from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
 from tanglai.catalogue.expressions import FALSE, Attribute, Column, Compare, CompareOp, Expression, ItemRef
 from tanglai.catalogue.masks import Mask, MaskKind
@@ -28,6 +26,7 @@ from tanglai.catalogue.model import (
 from tanglai.catalogue.predicates import predicate_from_document
 from tanglai.catalogue.scalars import ScalarType, to_json
 from tests.catalogues import (
+    DIVISIONS,
     MARKET_REGULATION,
     PUBLIC_SECURITY,
     YINCHUAN,
@@ -39,6 +38,8 @@ from tests.catalogues import (
 )
 from tests.gateways import NOW, PURPOSE
 from tests.oracle.dice import Dice
+from tests.oracle.predicates import truth
+from tests.oracle.sight import Rows
 
 TEXTS = ("k1", "", "k", "K1", "张三", "张", "k1 ", "é", "e\u0301", "👨‍👩‍👧", "𠀀", "～", "640105", "640121001",
          "640199", "%_", "*", "a@b@c.cn", "13800000001", "'\"\\\n", "k1\u2028x" * 9)  # fmt: skip
@@ -80,6 +81,7 @@ MASKS = (
     NamedMask("alias", Mask(MaskKind.PSEUDONYM)),
     NamedMask("none", Mask(MaskKind.REDACT)),
 )
+DIVISIONS_BY_CODE = {division.code: division for division in DIVISIONS}
 WORDS = ("person", "car", "house")
 CLASSES = (*(ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL) * 4, ShareClass.NOT_SHARED)
 SOURCES = {"main": PUBLIC_SECURITY, "traffic": MARKET_REGULATION}
@@ -118,12 +120,10 @@ class Bounds:
 USUAL = Bounds()
 
 
-@st.composite
-def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
+def world(dice: Dice, bounds: Bounds = USUAL) -> Drawn:
     """One to three resources with relations in one or two sources, `bounds.rows` rows each, and up to nine grants."""
-    dice = Dice(draw)
     resources = {word: _resource(dice, word, bounds) for word in WORDS[: dice.number(1, 3)]}
-    for number in range(dice.number(0, 3)):
+    for number in range(dice.pick((1, 2, 3, 0))):
         _relate(dice, resources, number)
     sources = [Source(key, f"系统{key}", owner.code, bounds.kind, Zone.EXTRANET, {}) for key, owner in SOURCES.items()]
     snapshot = make_snapshot(
@@ -136,7 +136,11 @@ def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
         rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
     grants: list[Grant] = []
     for number in range(dice.pick((3, 6, 9, 4, 7, 8, 1, 0))):
-        grants.append(_grant(dice, dice.pick(list(resources.values())), number, grants))
+        grants.append(_grant(dice, dice.pick(list(resources.values())), number, grants, rows))
+    for resource in resources.values():
+        for relation in resource.relations:
+            if dice.chance(2, 3):
+                grants.append(_opening(dice, resource, relation, f"r{len(grants)}", rows))
     return Drawn(snapshot, rows, tuple(grants))
 
 
@@ -144,9 +148,11 @@ def worlds(draw: st.DrawFn, bounds: Bounds = USUAL) -> Drawn:
 
 
 def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
-    usual = dice.pick(CLASSES)
+    usual, closed = dice.pick(CLASSES), dice.chance(1, 3)
 
     def share_class() -> ShareClass:
+        if closed:  # so that rows are visible by grants alone
+            return ShareClass.NOT_SHARED if dice.chance(1, 8) else ShareClass.CONDITIONAL
         return usual if dice.chance(2, 3) else dice.pick(CLASSES)
 
     link = dice.pick(list(JOINED))
@@ -160,7 +166,7 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
     items = dice.shuffled(items)
     keys: list[tuple[str, ...]] = []
     for key in (("i_code",), ("i_link", "i_code"), ("i_ref", "i_a")):
-        if dice.chance(1, 2) and all(item.type.comparable for item in items if item.name in key):
+        if dice.chance(2, 3) and all(item.type.comparable for item in items if item.name in key):
             keys.append(key)
     handle = None
     if bounds.pageable or dice.chance(3, 4):
@@ -202,13 +208,13 @@ def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
         for its in ("i_code", "i_ref", "i_link")
         if here.item_by_name[mine].type is there.item_by_name[its].type
     ]
-    linked = [dice.pick(pairs)]
+    linked = [pairs[0] if dice.chance(1, 2) else dice.pick(pairs)]
     if dice.chance(1, 5):
         more = [pair for pair in pairs if pair[0] != linked[0][0] and pair[1] != linked[0][1]]
         linked += [dice.pick(more)] if more else []
     mine, its = [pair[0] for pair in linked], [pair[1] for pair in linked]
     name, inverse = f"r_to{number}", f"r_from{number}"
-    classes = [ShareClass.UNCONDITIONAL, ShareClass.CONDITIONAL]
+    classes = [ShareClass.CONDITIONAL, ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL]
     for word, other, own, far, called, back in (
         (left, there, mine, its, name, inverse),
         (right, here, its, mine, inverse, name),
@@ -277,15 +283,19 @@ _STATES = (GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED, GrantStat
 _BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATION)
 
 
-def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant]) -> Grant:
+def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant], rows: Rows) -> Grant:
     """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
     twin = dice.pick(before) if before and dice.chance(1, 3) else None
     if twin is not None and twin.resource == resource.code:
         return replace(
-            twin, id=f"g{9 - number}", scope=_scope(dice, resource), masks=_masks(dice, resource, twin.items)
+            twin, id=f"g{9 - number}", scope=_scope(dice, resource, rows), masks=_masks(dice, resource, twin.items)
         )
-    items = dice.some([item.name for item in resource.items], 1 if dice.chance(7, 8) else 0)
-    relations = list(resource.relations)
+    relations = [relation.name for relation in resource.relations]
+    if relations and dice.chance(1, 3):  # to be followed, and nothing else: makes no row visible
+        items: list[str] = []
+    else:
+        items = dice.some([item.name for item in resource.items], 1)
+        relations = [name for name in relations if dice.chance(1, 2)]
     odd = dice.number(0, 11)  # most grants are usable
     begins, ends = NOW - DAY, dice.pick((None, NOW + DAY))
     if odd == 11:
@@ -295,15 +305,32 @@ def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant])
         requester=YINCHUAN.code if dice.chance(7, 8) else PUBLIC_SECURITY.code,
         resource=resource.code,
         items=frozenset(items),
-        relations=frozenset(relation.name for relation in relations if dice.chance(3, 4)),
+        relations=frozenset(relations),
         purpose="licensing" if odd == 10 else PURPOSE,
         valid_from=begins,
         valid_to=ends,
         basis=dice.pick(_BASES),
         state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
         usage=Usage.STATISTICS if odd == 8 else Usage.READ,
-        scope=_scope(dice, resource),
+        scope=_scope(dice, resource, rows),
         masks=_masks(dice, resource, items),
+    )
+
+
+def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: Rows) -> Grant:
+    """A usable grant to follow one end of a relation, from all rows or some."""
+    scope = predicate_from_document({}, resource) if dice.chance(1, 2) else _scope(dice, resource, rows)
+    return Grant(
+        id=id,
+        requester=YINCHUAN.code,
+        resource=resource.code,
+        items=frozenset(),
+        relations=frozenset({relation.name}),
+        purpose=PURPOSE,
+        valid_from=NOW - DAY,
+        valid_to=None,
+        basis=GrantBasis.CONSULTATION,
+        scope=scope,
     )
 
 
@@ -316,8 +343,9 @@ def _masks(dice: Dice, resource: Resource, items: Collection[str]) -> dict[str, 
     }
 
 
-def _scope(dice: Dice, resource: Resource) -> Expression:
-    if dice.chance(1, 3):
+def _scope(dice: Dice, resource: Resource, rows: Rows) -> Expression:
+    """Rows of a grant: all, or such as some but not all rows of the table are, if luck has it."""
+    if dice.chance(1, 4):
         return predicate_from_document({}, resource)
     odd = dice.number(0, 30)
     if odd == 30:
@@ -325,7 +353,17 @@ def _scope(dice: Dice, resource: Resource) -> Expression:
     if odd == 29:  # names an attribute that does not exist
         code = resource.item_by_name["i_code"]
         return Compare(CompareOp.EQ, ItemRef(code.name, code.type), Attribute("department.colour"))
-    return predicate_from_document(_predicate(dice, resource, 2), resource)
+    for _ in range(3):
+        scope = predicate_from_document(_predicate(dice, resource, 2), resource)
+        table = rows[resource.binding.source][resource.binding.table]
+        if len({_holds(scope, resource, row) for row in table}) == 2:
+            break
+    return scope
+
+
+def _holds(scope: Expression, resource: Resource, row: Mapping[str, Any]) -> bool:
+    known = {"department.code": YINCHUAN.code, "department.division": YINCHUAN.division}
+    return truth(scope, {i.name: row[i.column.name] for i in resource.items}, known, DIVISIONS_BY_CODE) is True
 
 
 def _predicate(dice: Dice, resource: Resource, depth: int) -> dict[str, Any]:
@@ -369,13 +407,11 @@ def operands(item: Item) -> Sequence[Any]:
 # --- who asks ------------------------------------------------------------------------------------------------------
 
 
-@st.composite
-def askers(draw: st.DrawFn, drawn: Drawn, before: Sequence[Asker] = ()) -> Asker:
+def some_asker(dice: Dice, drawn: Drawn, before: Sequence[Asker] = ()) -> Asker:
     """Mostly a client of Yinchuan under the grants' purpose; often one who asked before, but in one respect.
 
     `before`: who asks the same gateway too.
     """
-    dice = Dice(draw)
     if before and dice.chance(1, 2):
         return _altered(dice, drawn, dice.pick(before))
     usual = Principal(YINCHUAN, "app", purposes=frozenset({PURPOSE}))
@@ -395,6 +431,8 @@ def _altered(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
             department = PUBLIC_SECURITY if principal.department == YINCHUAN else YINCHUAN
             return replace(asker, principal=replace(principal, department=department))
         case 2:
+            if principal.department == YINCHUAN and dice.chance(3, 4):
+                principal = replace(principal, department=PUBLIC_SECURITY)
             return replace(asker, principal=replace(principal, roles=principal.roles ^ {OWN_DATA_ROLE}))
         case 3:
             scopes = None if principal.scopes is not None else frozenset(_scopes(dice, drawn.snapshot))

@@ -39,7 +39,7 @@ from resolvers.selection import Collector, Selected
 from resolvers.values import SlottedVariables, Slotter
 from resolvers.where import Refused
 from schema import unified
-from schema.context import LoadVersions, RequestContext
+from schema.context import LoadUsed, LoadVersions, RequestContext
 from schema.execution import execute_fixed
 from schema.fields import RootField
 from schema.unified import UnifiedSchema
@@ -313,6 +313,8 @@ class Gateway:
                 more = await reservation.cover(execution.meter.needs())
                 if not more:
                     return _Prepared(plan, execution, reservation)
+                if more <= short:
+                    raise TanglaiError(ErrorCode.INTERNAL, "internal error")  # INVARIANT: what is short is not used
                 short |= more
         except BaseException:
             if reservation is not None:
@@ -440,7 +442,13 @@ class Gateway:
             now=context.moment.now,
             explain=access,
             load_versions=self._load_versions,
+            grants=grants,
+            load_used=self._used(context.moment),
         )
+
+    def _used(self, moment: Moment) -> LoadUsed | None:
+        quotas = self._quotas
+        return None if quotas is None else lambda ids: quotas.used(ids, day_of(moment.now))
 
     # --- the answer ------------------------------------------------------------------------------------------------
 

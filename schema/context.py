@@ -1,7 +1,7 @@
 """In charge of what the resolvers of the fixed part get to know of a request: `info.context`."""
 
 from asyncio import shield
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TypeAlias
@@ -11,10 +11,14 @@ from aiodataloader import DataLoader
 from authz.explain import AccessReport
 from authz.principal import Principal
 from authz.words import Language
-from tanglai.catalogue.model import Resource, Snapshot
+from tanglai.catalogue.model import Grant, Resource, Snapshot
+from tanglai.catalogue.quotas import Counts
 
 Explain: TypeAlias = Callable[[Resource, Sequence[str] | None, str | None], AccessReport]
 """The dry run for a resource, the names of items and relations (None: all) and a purpose (None: none stated)."""
+
+LoadUsed: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Counts]]]
+"""What was used of grants today, by id."""
 
 LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[Resource | None]]]
 """Resources by code and version, in the order of the keys, None for those that are not kept."""
@@ -24,8 +28,9 @@ LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequen
 class RequestContext:
     """One request, seen by the fixed part. Lives within one request and one event loop.
 
-    `purpose` is the request's own, `now` the moment of its decision. `load_versions` reads former versions of resources
-    from the platform database; None where it cannot be asked.
+    `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
+    `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
+    None where it cannot be asked.
     """
 
     snapshot: Snapshot
@@ -35,8 +40,11 @@ class RequestContext:
     now: datetime
     explain: Explain
     load_versions: LoadVersions | None = None
+    grants: tuple[Grant, ...] = ()
+    load_used: LoadUsed | None = None
     _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
     _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)
+    _used: "DataLoader[str, Counts] | None" = field(default=None, repr=False)
 
     def access(self, resource: Resource, purpose: str | None) -> AccessReport:
         """The dry run for all of `resource`, made once per request and purpose."""
@@ -44,6 +52,20 @@ class RequestContext:
         if key not in self._reports:
             self._reports[key] = self.explain(resource, None, purpose)
         return self._reports[key]
+
+    async def used(self, grant: str) -> Counts | None:
+        """What was used of a grant today, in one batch with all others that the request asks for."""
+        if self.load_used is None:
+            return None
+        if self._used is None:
+            load = self.load_used
+
+            async def batch(ids: list[str]) -> list[Counts]:
+                used = await load(ids)
+                return [used.get(id, Counts()) for id in ids]
+
+            self._used = DataLoader(batch)
+        return await shield(self._used.load(grant))
 
     async def version(self, code: str, number: int) -> Resource | None:
         """Version `number` of resource `code` in one batch with all others that the request asks for."""

@@ -13,10 +13,13 @@ from tanglai.catalogue.masks import MaskKind
 from tanglai.catalogue.model import (
     BasisType,
     Branch,
+    GrantBasis,
+    GrantState,
     Level,
     OrganisationKind,
     ShareClass,
     UpdateCycle,
+    Usage,
     Zone,
 )
 from tanglai.catalogue.scalars import ScalarType
@@ -166,6 +169,31 @@ _described(
         "USE_OTHER_NODE": "Ask on the platform of the other zone.",
         "SELECT_ONLY": "Select the masked value, and use it for nothing else.",
     },
+)
+_described(
+    GrantState,
+    "State of a grant.",
+    {
+        "ACTIVE": "It opens data while it is valid.",
+        "SUSPENDED": "It opens nothing until it is resumed (Order 809 Art. 25, 27).",
+        "ENDED": "It was ended for good.",
+        "EXPIRED": "Its time limit was reached.",
+        "DISPOSED": "It is over, and the requester has told what became of the data.",
+    },
+)
+_described(
+    GrantBasis,
+    "What a grant came from.",
+    {
+        "APPLICATION": "An application (Art. 11(3)).",
+        "CONSULTATION": "A consultation with the provider (Art. 11(4)).",
+        "COORDINATION": "A coordination by the competent department (Art. 11(4)).",
+    },
+)
+_described(
+    Usage,
+    "What a grant is for.",
+    {"READ": "Reading rows.", "STATISTICS": "Published figures only."},
 )
 _described(
     ChangeKind,

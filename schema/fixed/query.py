@@ -24,7 +24,9 @@ from schema.fields import EXTENSION, Part, PartField
 from schema.fixed import changes
 from schema.fixed.access import Denial, ItemAccess, RelationAccess, denial, item_access, relation_access
 from schema.fixed.catalogue import Catalogue
+from schema.fixed.grants import Grant, grants_page
 from schema.fixed.ids import global_id, read_global_id
+from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import (
     Department,
     Node,
@@ -73,6 +75,23 @@ class Principal:
     @resolved("The purpose of this request; null where none is stated.")
     def purpose(self, info: Info) -> Purpose | None:
         return purpose(info, info.context.purpose)
+
+    @resolved("What the department was granted, by id, in every state.")
+    def grants(
+        self,
+        info: Info,
+        resource: Annotated[
+            str | None, strawberry.argument(description="Only grants of the resource of this code.")
+        ] = None,
+        states: Annotated[
+            list[model.GrantState] | None, strawberry.argument(description="Only grants in one of these states.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Grant]:
+        return grants_page(info, resource, states, Window(first, after, last, before))
 
 
 @strawberry.type(description="What a query for items and relations of a resource would be allowed; reads no data.")

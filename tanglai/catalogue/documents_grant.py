@@ -43,7 +43,7 @@ Moment = Annotated[
     BeforeValidator(_moment),
     WithJsonSchema({"anyOf": [{"type": "string", "format": "date-time"}, {"type": "string", "format": "date"}]}),
 ]
-Amount = Annotated[StrictInt, Field(ge=0, le=2**53)]
+Amount = Annotated[StrictInt, Field(ge=0, le=2**31 - 1)]
 
 
 def _decimal(value: Any) -> Any:

@@ -45,7 +45,7 @@ RESERVED_TYPES = frozenset(
         *("ResourceChange", "ResourceChangeConnection", "ResourceChangeEdge", "Item", "ItemChange"),
         *("SearchConnection", "SearchEdge"),
         *("AccessExplanation", "AccessVerdict", "ItemAccess", "RelationAccess", "Denial", "Remedy", "RemedyAction"),
-        *("StatisticsAccess", "GrantUse", "GrantQuota", "QuotaUse", "DayUse"),
+        *("StatisticsAccess", "GrantUse", "GrantConnection", "GrantEdge", "GrantQuota", "QuotaUse", "DayUse"),
         *("Application", "Grant", "GrantState", "GrantBasis", "Obligation", "Correction", "Consultation"),
         *("Coordination", "Supervision", "AuditRecord", "Usage", "Quota", "Notice", "Deadline"),
     }

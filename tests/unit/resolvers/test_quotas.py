@@ -538,6 +538,22 @@ async def test_a_changed_grant_is_planned_and_counted_anew() -> None:
     assert (await world.ask(phones(7))).errors == []
 
 
+async def test_what_is_left_is_told() -> None:
+    world = world_of(limited(rows=20, requests=9), make_grant(RESIDENT, "height", "g2"))
+    await world.ask(phones(5))
+    await world.ask(phones(50))  # short of 50, so that nothing is used
+    query = "{ me { grants { nodes { id usedToday { day rows requests subjects remaining { rows requests } } } } } }"
+    first, second = (await world.ask(query)).data["me"]["grants"]["nodes"]
+    assert first["usedToday"] == {
+        "day": "2026-05-06",
+        "rows": 5,
+        "requests": 1,
+        "subjects": None,
+        "remaining": {"rows": 15, "requests": 8},
+    }
+    assert second == {"id": "g2", "usedToday": None}
+
+
 async def test_no_ledger_no_data() -> None:
     world = world_of(limited(rows=70))
     world.quotas.down = True

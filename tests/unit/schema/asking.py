@@ -11,7 +11,7 @@ from authz.decide import Asking, MaskKey
 from authz.explain import AccessReport, explain
 from authz.principal import Principal, TokenScope
 from authz.words import Language
-from schema.context import LoadVersions, RequestContext
+from schema.context import LoadUsed, LoadVersions, RequestContext
 from schema.execution import MAX_FIELDS, execute_fixed
 from schema.unified import UnifiedSchema, build
 from tanglai.catalogue.model import Grant, Resource, Snapshot
@@ -33,6 +33,7 @@ class Asker:
     roles: frozenset[str] = frozenset({"data.read"})
     scopes: frozenset[TokenScope] | None = None
     load_versions: LoadVersions | None = None
+    load_used: LoadUsed | None = None
     max_fields: int = MAX_FIELDS
     explained: int = 0
 
@@ -63,6 +64,8 @@ class Asker:
             now=NOW,
             explain=access,
             load_versions=self.load_versions,
+            grants=self.grants,
+            load_used=self.load_used,
         )
 
     async def run(self, text: str, /, **variables: Any) -> ExecutionResult:

@@ -25,6 +25,11 @@ FAULTS = {
         "return _guarded(self.item, [(self.clear, self.raw)] if self.clear != FALSE else [])",
         "return self.raw",
     ),
+    "quotas are not counted": (
+        "tanglai/catalogue/quotas.py",
+        "return quota is not None and not (",
+        "return False and not (",
+    ),
     "an application opens what is not shared": (
         "authz/grants.py",
         "return share_class is not ShareClass.NOT_SHARED or grant.basis in (",

@@ -7,9 +7,13 @@ from demo.tour.expectations import Delivered, Denied, Refused, tree
 from demo.tour.items import PHONE, SUPERVISING, TAXING
 from demo.tour.running import Line
 
+LETTERS = """query ($ids: [String!]!) { data { population {
+  residents(where: {idNumber: {in: $ids}}, orderBy: [{idNumber: ASC}], first: 3) {
+    nodes { name currentAddress } } } } }"""
+
 
 def state_lines(world: World) -> list[Line]:
-    return [*_states(world), *_edges(world)]
+    return [*_states(world), *_quotas(world), *_edges(world)]
 
 
 def _states(world: World) -> list[Line]:
@@ -65,6 +69,43 @@ def _states(world: World) -> list[Line]:
                 tree("population.resident", {"name": owner.name, "ethnicity": None}),
                 (Denied("data.population.resident.ethnicity", "STATISTICS_ONLY", "Art. 11(3)"),),
             ),
+        ),
+    ]
+
+
+def _quotas(world: World) -> list[Line]:
+    people = sorted((world.person(name) for name in ("owner", "husband", "lingwu")), key=lambda who: who.id_number)
+    asked: dict[str, Any] = {
+        "query": LETTERS,
+        "variables": {"ids": [who.id_number for who in people]},
+        "department": "natural-resources",
+        "purposes": ("REAL-ESTATE-REGISTRATION",),
+    }
+    nodes = "population.residents.nodes"
+    return [
+        Line(
+            "a grant of three rows a day gives three rows, Art. 11(3)",
+            expected=Delivered(
+                tree(nodes, [{"name": who.name, "currentAddress": who.current_address} for who in people]),
+                extensions={"grants": ["G-2026-053"]},
+            ),
+            **asked,
+        ),
+        Line(
+            "and no fourth one: null, with the reason and whom to ask; open items stay answered, Art. 11(2), 11(3)",
+            expected=Delivered(
+                tree(nodes, [{"name": who.name, "currentAddress": None} for who in people]),
+                (
+                    Denied(
+                        f"data.{nodes}.currentAddress",
+                        "QUOTA_EXCEEDED",
+                        "Art. 11(3)",
+                        {"action": "CONTACT_PROVIDER", "departmentKey": "public-security", "items": ["currentAddress"]},
+                    ),
+                ),
+                {"grants": []},
+            ),
+            **asked,
         ),
     ]
 

@@ -33,6 +33,7 @@ from resolvers.plan import (
     RowShape,
     calls,
     check_needle,
+    filled,
     limit_path,
     shapes,
 )
@@ -145,8 +146,7 @@ class Execution:
         size = self.arguments[page.size.path] if isinstance(page.size, Slot) else page.size
         if not isinstance(size, int) or not 0 <= size <= self.limits.page:
             raise page_size_error(self.limits, at)
-        bound = [self.arguments[path] for path in page.context_slots]
-        text = repr((self.department, self.purpose, page.context, bound))
+        text = repr((self.department, self.purpose, page.context, filled(page.filter, self.arguments)))
         context = hashlib.sha256(text.encode()).digest()
         return PageBinding(
             size, self._cursor(page, page.after, context, at), self._cursor(page, page.before, context, at), context

@@ -148,7 +148,8 @@ class KeysetColumn:
 class Page:
     """A page by keyset. `size` is rows per page (a number or a slot); cursors are slots, texts or None.
 
-    `columns` empty: the resource has nothing to page by, so there is a first page only and no cursor.
+    Cursors belong to `context` and to `filter`, a slotted value. `columns` empty: the resource has nothing to page by,
+    so there is a first page only and no cursor.
     """
 
     size: int | Slot
@@ -157,7 +158,7 @@ class Page:
     before: "Slot | str | None"
     columns: tuple[KeysetColumn, ...]
     context: str
-    context_slots: tuple[str, ...]
+    filter: Any
 
 
 AFTER = ":after"
@@ -413,6 +414,17 @@ def check_needle(needle: str, at: At) -> None:
     """Raises BAD_INPUT for an empty text, which every text holds."""
     if needle == "":
         raise BadInput("`search` may not be empty", fieldPath=str(at))
+
+
+def filled(value: Any, arguments: Mapping[str, Any]) -> Any:
+    """A slotted value with the request's values in it: the same for literals and variables, in whatever order of keys."""
+    if isinstance(value, Slot):
+        return arguments[value.path]
+    if isinstance(value, list):
+        return [filled(part, arguments) for part in value]
+    if isinstance(value, dict):
+        return sorted((name, filled(part, arguments)) for name, part in value.items())
+    return value
 
 
 def calls(answer: Answer) -> Iterator[RowsCall | AggregateCall]:

@@ -389,8 +389,8 @@ class Planning:
             page.after,
             page.before,
             columns,
-            context=_digest((resource.code, via, _filter(given), given.get("orderBy"), len(columns))),
-            context_slots=_slot_paths(_filter(given)),
+            context=_digest((resource.code, via, _order_of(given), len(columns))),
+            filter=_filter(given),
         )
         visible = conjunction(bind(relation.row, resource), extra)
         order = tuple(Order(c.expression, c.descending != page.backward) for c in page.columns)
@@ -473,7 +473,7 @@ class Planning:
                     resource=resource.code,
                     fieldPath=str(at),
                 )
-        return Page(size, last is not None, after, before, tuple(columns), "", ())
+        return Page(size, last is not None, after, before, tuple(columns), "", None)
 
     def _order(self, resource: Resource, entries: Any, at: At) -> list[KeysetColumn]:
         columns: list[KeysetColumn] = []
@@ -732,12 +732,9 @@ def _filter(given: Mapping[str, Any]) -> list[Any]:
     return [given.get("where"), given.get("search")]
 
 
-def _slot_paths(value: Any) -> tuple[str, ...]:
-    """Paths of the slots within a slotted value, in order."""
-    if isinstance(value, Slot):
-        return (value.path,)
-    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return tuple(path for part in parts for path in _slot_paths(part))
+def _order_of(given: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """What a list is ordered by, which its cursors belong to; its entries are checked already."""
+    return [(name, str(way)) for entry in given.get("orderBy") or () for name, way in entry.items()]
 
 
 def _digest(parts: Any) -> str:

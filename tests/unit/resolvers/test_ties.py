@@ -140,3 +140,33 @@ async def test_a_row_named_by_several_keys_tells_a_denial_once() -> None:
     answer = await World(snapshot, contents).ask(query)
     assert answer.data == {"_entities": [{"text": None}, {"text": None}, None]}
     assert sorted(error["extensions"]["item"] for error in answer.errors) == ["grade", "text"]
+
+
+async def test_a_cursor_belongs_to_a_filter_however_it_is_written() -> None:
+    """A literal, a variable of any name and a whole filter in a variable are one and the same filter."""
+    contents = {"main": {"note": [row | {"handle": number} for number, row in enumerate(ROWS["main"]["note"])]}}
+    items = [make_item("text"), make_item("grade", ScalarType.INTEGER)]
+    world = World(make_snapshot([make_resource("note", items)]), contents)
+    asked: list[tuple[str, str, dict[str, Any]]] = [
+        ("", 'where: {grade: {gte: 1, in: [1, 2, 3]}, text: {ne: "b"}}, orderBy: []', {}),
+        ("$g: Int", 'where: {text: {ne: "b"}, grade: {in: [1, 2, 3], gte: $g}}', {"g": 1}),
+        ("$l: [Int!], $t: String", "where: {grade: {gte: 1, in: $l}, text: {ne: $t}}", {"l": [1, 2, 3], "t": "b"}),
+        ("$w: NoteWhere", "where: $w", {"w": {"grade": {"gte": 1, "in": [1, 2, 3]}, "text": {"ne": "b"}}}),
+    ]
+    cursors: list[str] = []
+    for declared, arguments, variables in asked:
+        query = (
+            f"query({declared}, $c: String) {{ data {{ population {{ notes(first: 1, after: $c, {arguments}) "
+            "{ nodes { text } pageInfo { endCursor } } } } }"
+        ).replace("(, ", "(")
+        for cursor in (None, *cursors):
+            answer = await world.ask(query, {**variables, "c": cursor})
+            found = answer.data["data"]["population"]["notes"]
+            assert found["nodes"] == [{"text": "c" if cursor else "a"}]
+            if cursor is None:
+                cursors.append(found["pageInfo"]["endCursor"])
+    assert len(set(cursors)) == 1
+    other = query.replace("$w)", "$w, orderBy: [{grade: ASC}])")
+    assert (await world.ask(other, {**variables, "c": cursors[0]})).codes == ["BAD_CURSOR"]
+    variables["w"]["text"]["ne"] = "c"
+    assert (await world.ask(query, {**variables, "c": cursors[0]})).codes == ["BAD_CURSOR"]

@@ -9,7 +9,20 @@ from typing import Any
 from tests.gateways import Answer, World
 from tests.oracle.foresight import Expected
 from tests.oracle.graphql_text import write
-from tests.oracle.language import ABSENT, ById, Field, Listing, Missing, Operation, Pick, Place, Walk, change, fields
+from tests.oracle.language import (
+    ABSENT,
+    ById,
+    Field,
+    Listing,
+    Missing,
+    Operation,
+    Pick,
+    Place,
+    Walk,
+    change,
+    fields,
+    spelled_out,
+)
 from tests.oracle.oracle import CursorMark, Oracle, RowMark
 from tests.oracle.sight import Situation, choose_purpose
 from tests.oracle.worlds import Asker, Drawn
@@ -134,16 +147,20 @@ class Duel:
                 assert isinstance(expected, bool) is isinstance(got, bool), (at, expected, got)
 
     async def walk(self, walk: Walk) -> None:
-        """Follows cursors from either end; the pages together are the whole list."""
+        """Follows cursors from either end; the pages together are the whole list.
+
+        Every other page is asked with literals in the place of variables: the filter is the same.
+        """
+        written = replace(walk, where=spelled_out(walk.where), order=spelled_out(walk.order))
         whole = await self._page(walk, first=1000)
         if whole is None:
             return
         for forwards in (True, False):
             rows: list[Any] = []
             cursor: Place | Missing = ABSENT
-            for _ in range(len(whole["edges"]) + 1):
+            for number in range(len(whole["edges"]) + 1):
                 page = {"first": walk.size, "after": cursor} if forwards else {"last": walk.size, "before": cursor}
-                found = await self._page(walk, **page)
+                found = await self._page(written if number % 2 else walk, **page)
                 assert found is not None
                 rows = rows + found["edges"] if forwards else found["edges"] + rows
                 info = found["pageInfo"]

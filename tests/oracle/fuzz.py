@@ -26,7 +26,7 @@ from tests.oracle.examples import Example, examples
 from tests.oracle.test_noninterference import Twins, in_memory, twins
 from tests.oracle.worlds import USUAL, Bounds
 
-BATCH = 40
+BATCH = 100
 """Examples per seed."""
 
 

@@ -176,6 +176,15 @@ def value_of(value: Any) -> Any:
     return value.value if isinstance(value, Var) else value
 
 
+def spelled_out(value: Any) -> Any:
+    """`value` with what its variables hold in their place."""
+    if isinstance(value, Var):
+        return spelled_out(value.value)
+    if isinstance(value, dict):
+        return {name: spelled_out(part) for name, part in value.items()}
+    return [spelled_out(part) for part in value] if isinstance(value, list) else value
+
+
 def change(operation: Operation, alter: Callable[[Field], Field]) -> Operation:
     """`operation` with every field replaced by `alter(field)`, inner fields first."""
 

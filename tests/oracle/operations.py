@@ -349,6 +349,13 @@ class Writer:
             and self.sights[relation.target].not_followed[relation.inverse] is None
         ]
 
+    def _torn(self, resource: Resource, relation: Relation) -> bool:
+        """Whether some rows link by this relation, and others would, but for a rule at one of its ends."""
+        here, there = self.sights[resource.code], self.sights[relation.target]
+        near = [follows for follows, seen in zip(here.follows[relation.name], here.visible, strict=True) if seen]
+        far = [a and b for a, b in zip(there.follows[relation.inverse], there.visible, strict=True)]
+        return any(near) and any(far) and not (all(near) and all(far))
+
     def where(self, resource: Resource, depth: int, literal: bool = False) -> dict[str, Any]:
         """`literal`: a part of a variable, so that it holds no variable of its own."""
         dice = self.dice
@@ -361,7 +368,8 @@ class Writer:
                 parts = [self.where(resource, depth - 1, literal) for _ in range(dice.pick((2, 1, 3, 0)))]
                 where["or" if form == 9 else "and"] = parts
             elif form >= 4 and (relations := self._followed(resource)):
-                relation = dice.pick(relations)
+                torn = [relation for relation in relations if self._torn(resource, relation)]
+                relation = dice.pick(torn if torn and dice.chance(2, 3) else relations)
                 target = self.resources[relation.target]
                 quantifiers = dice.some(("some", "none", "every"), 1, 1 if dice.chance(5, 6) else 2)
                 where[relation.graphql] = {

@@ -61,7 +61,11 @@ POOLS: Mapping[ScalarType, Sequence[Any]] = {
     ScalarType.BOOLEAN: (True, False),
     ScalarType.INTEGER: (0, 1, -1, 7, 2**31 - 1, -(2**31)),
     ScalarType.LONG: (0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)),
-    ScalarType.DECIMAL: tuple(map(Decimal, ("0", "1.5", "-1.50000", "0.1", "99999999999999999999.99", "1E-20", "0.3"))),
+    ScalarType.DECIMAL: tuple(
+        map(
+            Decimal, ("0", "1.5", "-1.50000", "0.1", "99999999999999999999.99", "1E-20", "0.3", "0.000001", "-0.000003")
+        )
+    ),
     ScalarType.FLOAT: (0.0, -0.0, 1.5, -1.5, 0.1, 1 / 3, 1.7e308, -1e300, 5e-324, 2.0**53, 1e21),
     ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1), date(9999, 12, 31), date(1900, 2, 28)),
     ScalarType.TIME: (time(8, 30), time(0, 0), time(23, 59, 59, 999999), time(0, 0, 0, 1)),

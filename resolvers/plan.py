@@ -417,7 +417,7 @@ def check_needle(needle: str, at: At) -> None:
 
 
 def filled(value: Any, arguments: Mapping[str, Any]) -> Any:
-    """A slotted value with the request's values in it: the same for literals and variables, in whatever order of keys."""
+    """A slotted value with the request's values in it: the same for literals and variables, in any order of keys."""
     if isinstance(value, Slot):
         return arguments[value.path]
     if isinstance(value, list):

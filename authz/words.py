@@ -32,7 +32,10 @@ _REASONS: dict[ErrorCode, tuple[str, str]] = {
         "the resource is served by the platform of the other zone",
     ),
     ErrorCode.SCOPE_EXCEEDED: ("令牌的范围不包含此项", "the token's scope does not include it"),
-    ErrorCode.QUOTA_EXCEEDED: ("授权的当日用量已用完", "the grant's quota for today is used up"),
+    ErrorCode.QUOTA_EXCEEDED: (
+        "授权当日剩余的用量不足以满足本次查询",
+        "what is left of the grant's quota for today does not cover this query",
+    ),
     ErrorCode.GRANT_SUSPENDED: ("授权已中止", "the grant is suspended"),
     ErrorCode.GRANT_NOT_YET_VALID: ("授权尚未生效", "the grant is not valid yet"),
     ErrorCode.GRANT_EXPIRED: ("授权已到期", "the grant has expired"),

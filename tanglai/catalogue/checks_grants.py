@@ -121,7 +121,7 @@ def _scope(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
 
 
 def _quota(grant: Grant, resource: Resource) -> Iterator[Finding]:
-    if grant.quota is None or grant.quota.subjects is None:
+    if grant.quota is None or grant.quota.subjects is None or resource.binding.handle is not None:
         return
     clear = {
         item.name
@@ -129,7 +129,7 @@ def _quota(grant: Grant, resource: Resource) -> Iterator[Finding]:
         if item.share_class is ShareClass.UNCONDITIONAL or (item.name in grant.items and item.name not in grant.masks)
     }
     if not any(clear.issuperset(key.items) for key in resource.keys):
-        message = "subjects are counted by a key, but no key is granted clear"
+        message = "subjects are counted by handle or clear key; there is neither, so each row counts as another one"
         yield Finding("grant", ("quota", "subjects"), message, Severity.NOTICE)
 
 

@@ -11,10 +11,16 @@ _UNBOUNDED = 2**63 - 1
 _SECONDS = 5.0  # a request waits for it
 
 # INVARIANT: one statement decides and takes, on the row as committed last; whoever comes at the same time waits for it.
-# What a bound no longer allows stays taken, and hinders only takings that add to it.
+# What a bound no longer allows stays taken, and hinders only takings that add to it. Where there is plainly not enough
+# nothing is locked or written, so that asking in vain is cheap.
 _TAKE = """
 INSERT INTO quota_use AS held (grant_id, day, rows, requests, subjects)
-SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint WHERE $3 <= $6::bigint AND $4 <= $7::bigint AND $5 <= $8::bigint
+SELECT $1, $2, $3::bigint, $4::bigint, $5::bigint
+WHERE $3 <= $6::bigint AND $4 <= $7::bigint AND $5 <= $8::bigint
+  AND NOT EXISTS (
+      SELECT FROM quota_use WHERE grant_id = $1 AND day = $2
+      AND ($3 > 0 AND rows + $3 > $6 OR $4 > 0 AND requests + $4 > $7 OR $5 > 0 AND subjects + $5 > $8)
+  )
 ON CONFLICT (grant_id, day) DO UPDATE
 SET rows = held.rows + excluded.rows, requests = held.requests + excluded.requests,
     subjects = held.subjects + excluded.subjects

@@ -19,6 +19,7 @@ from tests.oracle.language import (
     Pick,
     Place,
     Selection,
+    Var,
     value_of,
 )
 from tests.oracle.sight import Sight, Situation, see
@@ -305,6 +306,8 @@ class Foresight:
         code = self.not_linked(resource, relation)
         if code is not None:
             self.refuse(code, at)
+            if _has_no_value(quantifiers):  # an argument is read before it is judged
+                self.refuse("BAD_INPUT")
             return
         target = self.snapshot.resources[relation.target]
         across = target.binding.source != resource.binding.source
@@ -348,6 +351,13 @@ class Foresight:
                 continue
             return [cell_of(sight, name) for name in key.items]
         return None
+
+
+def _has_no_value(where: Any) -> bool:
+    """Whether a variable without value stands in a filter."""
+    if isinstance(where, dict):
+        return any(_has_no_value(part) for part in where.values())
+    return any(_has_no_value(part) for part in where) if isinstance(where, list) else where == Var(ABSENT)
 
 
 def none(value: Any) -> Any:

@@ -35,7 +35,7 @@ def main() -> int:
     parser.add_argument("seconds", type=float, help="how long to go on")
     parser.add_argument("--postgresql", action="store_true", help="over real tables instead of rows in memory")
     parser.add_argument("--seed", type=int, help="this seed alone, once")
-    parser.add_argument("--failures", type=Path, default=Path(".oracle-failures"), help="where failures are written")
+    parser.add_argument("--failures", type=Path, default=Path(".hypothesis/oracle"), help="where failures are written")
     options = parser.parse_args()
     ends, failed = time.monotonic() + options.seconds, 0
     with fighter(options.postgresql) as fights:

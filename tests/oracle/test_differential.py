@@ -16,7 +16,7 @@ SETTINGS = settings(
 PAGEABLE = Bounds(pageable=True)
 
 
-@settings(SETTINGS, max_examples=600)
+@settings(SETTINGS, max_examples=450)
 @given(examples())
 def test_gateway_and_oracle_agree(example: Example) -> None:
     asyncio.run(fight(example))
@@ -28,7 +28,7 @@ def test_they_agree_over_postgresql(postgres: EmbeddedPostgres) -> None:
     with asyncio.Runner() as runner:
         pool = SourcePool({})
 
-        @settings(SETTINGS, max_examples=80)
+        @settings(SETTINGS, max_examples=60)
         @given(examples(PAGEABLE))
         def hold(example: Example) -> None:
             runner.run(fight_on_postgresql(example, url, pool))

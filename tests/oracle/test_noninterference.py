@@ -73,13 +73,13 @@ async def in_memory(twins: Twins, *, calls: bool) -> None:
     await look_alike(twins, one, other, calls=calls)
 
 
-@settings(SETTINGS, max_examples=120)
+@settings(SETTINGS, max_examples=90)
 @given(twins(keys=True))
 def test_hidden_values_change_neither_answers_nor_calls(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=True))
 
 
-@settings(SETTINGS, max_examples=70)
+@settings(SETTINGS, max_examples=50)
 @given(twins(keys=False))
 def test_keys_that_are_read_for_relations_change_no_answer(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=False))
@@ -99,7 +99,7 @@ def test_hidden_values_change_no_answer_over_postgresql(postgres: EmbeddedPostgr
             ):
                 await look_alike(twins, one, other, calls=False)
 
-        @settings(SETTINGS, max_examples=25)
+        @settings(SETTINGS, max_examples=20)
         @given(twins(keys=False, bounds=Bounds(pageable=True)))
         def hold(twins: Twins) -> None:
             runner.run(compare(twins))

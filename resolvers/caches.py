@@ -3,15 +3,12 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Generic, TypeVar
 
-from authz.decide import Asking, MaskKey, decide
-from authz.principal import Principal
+from authz.decide import Asking, decide
 from authz.visible import VisibleRelation
 from resolvers.plan import Plan
 from tanglai.catalogue.model import Grant, Resource, Snapshot
-from tanglai.catalogue.rules import RuleSet
 
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
@@ -57,19 +54,17 @@ class Decisions:
     def __init__(self, size: int) -> None:
         self._kept: Recent[Hashable, _Decided] = Recent(size)
 
-    def visible(
-        self,
-        snapshot: Snapshot,
-        rules: RuleSet,
-        principal: Principal,
-        purpose: str | None,
-        grants: tuple[Grant, ...],
-        now: datetime,
-        mask_key: MaskKey,
-    ) -> Callable[[Resource], VisibleRelation]:
+    def visible(self, asking: Asking) -> Callable[[Resource], VisibleRelation]:
         """The decision function of one request; each resource is decided once at most."""
-        asking = Asking(snapshot, rules, principal, purpose, grants, now, mask_key)
-        who = (principal.department.code, principal.roles, principal.scopes, purpose, rules.id, mask_key.id)
+        principal = asking.principal
+        who = (
+            principal.department.code,
+            principal.roles,
+            principal.scopes,
+            asking.purpose,
+            asking.rules.id,
+            asking.mask_key.id,
+        )
         local: dict[str, VisibleRelation] = {}
 
         def visible(resource: Resource) -> VisibleRelation:

@@ -254,7 +254,7 @@ class Gateway:
         coerced = coerce_variables(schema, operation, request.variables)
         slotted = self._slotter.slot(operation.types, coerced)
         grants = await self._replica.grants(request.principal.department.code, snapshot)
-        visible = self._visible(context, grants)
+        visible = self._decisions.visible(self._asking(context, grants))
         collector = Collector(schema, document.fragments, slotted.values)
         planned, fixed = self._partition(context, collector, slotted)
         context.paths = tuple(selected.key for selected in planned)
@@ -326,9 +326,10 @@ class Gateway:
             raise PolicyUnavailable("quotas are counted nowhere")
         return self._quotas.reservation(day_of(moment.now))
 
-    def _visible(self, context: _Context, grants: tuple[Grant, ...]) -> Callable[[Resource], VisibleRelation]:
+    def _asking(self, context: _Context, grants: tuple[Grant, ...]) -> Asking:
+        """Everything that the decisions of this request depend on."""
         snapshot = context.moment.snapshot
-        return self._decisions.visible(
+        return Asking(
             snapshot,
             rule_set(snapshot.rule_set),
             context.request.principal,
@@ -420,15 +421,7 @@ class Gateway:
 
     def _request_context(self, context: _Context, grants: tuple[Grant, ...]) -> RequestContext:
         snapshot, request = context.moment.snapshot, context.request
-        asking = Asking(
-            snapshot,
-            rule_set(snapshot.rule_set),
-            request.principal,
-            context.purpose,
-            grants,
-            context.moment.now,
-            self._mask_key,
-        )
+        asking = self._asking(context, grants)
         language: Language = "zh" if request.language == "zh" else "en"
 
         def access(resource: Resource, names: Sequence[str] | None, purpose: str | None) -> AccessReport:

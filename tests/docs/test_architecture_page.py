@@ -8,7 +8,7 @@ from typing import Any
 
 from graphql import OperationType
 
-from authz.decide import MaskKey
+from authz.decide import Asking, MaskKey
 from authz.principal import Principal
 from demo.region import CATALOGUE
 from resolvers.caches import Decisions
@@ -46,9 +46,8 @@ def plan_of(schema: UnifiedSchema, query: Block, variables: dict[str, Any]) -> P
         operation.types, coerce_variables(schema.graphql, operation, variables)
     )
     grants = tuple(grant for grant in load_draft([CATALOGUE], None)[0].grants if grant.requester == department.code)
-    visible = Decisions(100).visible(
-        snapshot, rule_set(snapshot.rule_set), principal, purpose, grants, NOW, MaskKey("m", b"secret")
-    )
+    rules = rule_set(snapshot.rule_set)
+    visible = Decisions(100).visible(Asking(snapshot, rules, principal, purpose, grants, NOW, MaskKey("m", b"secret")))
     collector = Collector(schema.graphql, document.fragments, slotted.values)
     planning = Planning(snapshot, schema.graphql, limits, slotted.values, collector, visible, _no_id)
     root = schema.graphql.get_root_type(OperationType.QUERY)

@@ -10,7 +10,6 @@ from tests.browser.region import small_schema
 from tests.browser.small_platform import Platform
 from tests.browser.visit import DENIALS, DOCS, RESULT, until, visit
 
-expect.set_options(timeout=15_000)
 SCHEMA = small_schema()
 
 

@@ -22,6 +22,8 @@ document.addEventListener('securitypolicyviolation', (event) =>
   console.error(`policy: ${event.violatedDirective} ${event.blockedURI} ${event.sourceFile}`), true)
 """
 
+expect.set_options(timeout=15_000)  # for every test that visits the page, whichever are run
+
 
 @dataclass
 class Visit:

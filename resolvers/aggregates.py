@@ -1,33 +1,31 @@
 """In charge of aggregate fields: groups and functions over compare cells, few rows put together by the gateway."""
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import GraphQLField, GraphQLObjectType, get_named_type
 
 from authz.visible import Use
 from connectors.protocol import Order, RawOutput, SourceQuery
+from resolvers.cells import bind
 from resolvers.metering import group_bound
-from resolvers.passes import simplify
 from resolvers.plan import AggregateCall, AggregateObject, AggregateValue, At
+from resolvers.planner import Planning
 from resolvers.selection import Selected
-from resolvers.where import Filter, bind
+from resolvers.where import Filter
 from schema.fields import FunctionField, ItemField, Part, PartField, meaning
 from schema.scalars import sum_type
 from tanglai.catalogue.errors import BadInput
-from tanglai.catalogue.expressions import TRUE, Aggregate, AggregateFunction, Expression, Slot
+from tanglai.catalogue.expressions import Aggregate, AggregateFunction, Expression, Slot
 from tanglai.catalogue.model import Item, Resource
 from tanglai.catalogue.scalars import ScalarType
-
-if TYPE_CHECKING:
-    from resolvers.planner import Planning
 
 _COUNT = Aggregate(AggregateFunction.COUNT_ROWS, None, ScalarType.LONG)
 _COUNTS = (AggregateFunction.COUNT, AggregateFunction.COUNT_DISTINCT)
 
 
 def aggregate_call(
-    planning: "Planning",
+    planning: Planning,
     resource: Resource,
     definition: GraphQLField,
     selected: Selected,
@@ -36,10 +34,7 @@ def aggregate_call(
 ) -> AggregateCall:
     """The call of an aggregate field. Raises Refused for a denied group, argument or filter."""
     filter_ = Filter(planning, [], str(at))
-    where: Expression = TRUE
-    if given.get("where") is not None:
-        where = filter_.predicate(resource, definition.args["where"].type, given["where"], at.child("where"))
-        where = simplify(where) if planning.simplify else where
+    where = filter_.argument(resource, definition, given, at)
     groups = _groups(planning, resource, given.get("groupBy"), at)
     outputs: list[RawOutput] = [RawOutput(cell) for _, cell in groups]
     builder = Shapes(planning, resource, {item.name: index for index, (item, _) in enumerate(groups)}, outputs)
@@ -71,7 +66,7 @@ def aggregate_call(
     return AggregateCall(resource, query, shape, signature, tuple(filter_.keysets), at, grants, len(groups), bound)
 
 
-def _groups(planning: "Planning", resource: Resource, names: Any, at: At) -> list[tuple[Item, Expression]]:
+def _groups(planning: Planning, resource: Resource, names: Any, at: At) -> list[tuple[Item, Expression]]:
     groups: list[tuple[Item, Expression]] = []
     for name in names or ():
         if name is None or isinstance(name, Slot):
@@ -85,7 +80,7 @@ def _groups(planning: "Planning", resource: Resource, names: Any, at: At) -> lis
     return groups
 
 
-def _tell_partial(planning: "Planning", resource: Resource, item: Item, at: At) -> None:
+def _tell_partial(planning: Planning, resource: Resource, item: Item, at: At) -> None:
     if planning.relation_of(resource).partial(item.name):
         planning.partial[str(at)] = None
 
@@ -94,7 +89,7 @@ class Shapes:
     """What is selected of an aggregate, in response order, over the outputs of one row; `groups` are key outputs."""
 
     def __init__(
-        self, planning: "Planning", resource: Resource, groups: Mapping[str, int], outputs: list[RawOutput]
+        self, planning: Planning, resource: Resource, groups: Mapping[str, int], outputs: list[RawOutput]
     ) -> None:
         self.planning = planning
         self.resource = resource

@@ -6,11 +6,15 @@ from typing import Any
 from graphql import GraphQLObjectType
 
 from authz.denial import Denial
+from resolvers.cells import link_columns
+from resolvers.entry_paths import root_path
+from resolvers.lookups import key_cells
 from resolvers.plan import Answer, At, EntitiesCall, EntityCall, NodeCall
 from resolvers.planner import Planning
+from resolvers.rows import object_call
 from resolvers.selection import Selected
 from resolvers.values import AnySlot, IdSlot, representation_kind
-from resolvers.where import link_columns
+from schema.fields import RootField
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.model import Key, Resource
 
@@ -26,6 +30,7 @@ def node_kind(planning: Planning, root: GraphQLObjectType, selected: Selected) -
     return planning.id_kind(value) if isinstance(value, str) else BROKEN_KIND
 
 
+@root_path(RootField.NODE)
 def plan_node(planning: Planning, root: GraphQLObjectType, selected: Selected, at: At) -> Answer:
     """`node` of a data row: a look-up by the sealed handle. Hidden, absent and retired answer null alike."""
     kind = node_kind(planning, root, selected)
@@ -34,17 +39,16 @@ def plan_node(planning: Planning, root: GraphQLObjectType, selected: Selected, a
     resource = planning.snapshot.resources.get(kind.removeprefix(ROW_KIND))
     if resource is None or resource.binding.handle is None:
         return "null"
-    denial = planning.relation_of(resource).denial
-    if denial is not None:
-        planning.deny(denial, at)
+    if planning.denied_whole(resource, at):
         return "null"
     value = planning.arguments(root.fields[selected.name], selected)["id"]
     planning.used = set()
     links = (resource.binding.handle,)
-    call = planning.one(resource, _type(planning, resource), selected.selection_sets, at, links=links)
+    call = object_call(planning, resource, _type(planning, resource), selected.selection_sets, at, links=links)
     return NodeCall(value, call)
 
 
+@root_path(RootField.ENTITIES)
 def plan_entities(planning: Planning, root: GraphQLObjectType, selected: Selected, at: At) -> Answer:
     """`_entities`: one batched call per type and key that occurs in the representations."""
     source = planning.arguments(root.fields[selected.name], selected)["representations"]
@@ -84,11 +88,12 @@ def _entity(planning: Planning, match: _Match, selected: Selected, at: At) -> En
     names, types = tuple(item.graphql for item in items), tuple(item.type for item in items)
     planning.used = set()
     denial = planning.relation_of(resource).denial
-    where = denial if denial is not None else planning.key_cells(resource, key, at)
+    where = denial if denial is not None else key_cells(planning, resource, key, at)
     if isinstance(where, Denial):
         planning.deny(where, at)
         return EntityCall(names, types, None)
-    call = planning.one(
+    call = object_call(
+        planning,
         resource,
         _type(planning, resource),
         selected.selection_sets,

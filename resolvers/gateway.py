@@ -25,19 +25,20 @@ from authz.visible import VisibleRelation
 from authz.words import Language
 from connectors.pool import SourcePool
 from resolvers.caches import Decisions, Plans
+from resolvers.cells import Refused
 from resolvers.document import Document, Documents, InvalidDocument, Operation, coerce_variables
-from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind, plan_entities, plan_node
+from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
 from resolvers.execution import Delivered, Execution
 from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
 from resolvers.metering import exhausted
-from resolvers.plan import At, Plan
+from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.publications import CubeStore, Publications
+from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
 from resolvers.values import SlottedVariables, Slotter
-from resolvers.where import Refused
 from schema import unified
 from schema.context import LoadUsed, LoadVersions, RequestContext
 from schema.execution import execute_fixed
@@ -393,8 +394,7 @@ class Gateway:
         if plan is None:
             planning = self._planning(context, collector, slotted, visible)
             context.uses = _Uses(planning)
-            root = _root(context.served.schema, context.operation)
-            plan = planning.plan([(s.key, _root_answer(planning, root, s)) for s in planned])
+            plan = plan_operation(planning, _root(context.served.schema, context.operation), planned)
             plans.keep(key, plan, resources, visible)
         return plan
 
@@ -552,15 +552,6 @@ class _Uses(Mapping[str, frozenset[str]]):
 
 def _undecided(resource: Resource) -> VisibleRelation:
     raise AssertionError(f"no decision is taken on {resource.code} here")
-
-
-def _root_answer(planning: Planning, root: GraphQLObjectType, selected: Selected) -> Any:
-    at = At((selected.key,))
-    if selected.name == RootField.DATA:
-        return planning.data(root, selected, at)
-    if selected.name == RootField.ENTITIES:
-        return plan_entities(planning, root, selected, at)
-    return plan_node(planning, root, selected, at)
 
 
 def _root(schema: UnifiedSchema, operation: Operation) -> GraphQLObjectType:

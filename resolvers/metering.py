@@ -6,13 +6,14 @@ relations. It counts the rows that the call delivers; a group of figures is a ro
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from math import prod
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from authz.quotas import without
 from authz.visible import VisibleRelation
 from connectors.protocol import Row
+from resolvers.cells import bind
 from resolvers.plan import AggregateCall, CubeCall, RowsCall, Subject
-from resolvers.where import bind
+from resolvers.planner import Outputs, Planning
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import FALSE
 from tanglai.catalogue.model import Item, Quota, Resource, Snapshot
@@ -20,9 +21,6 @@ from tanglai.catalogue.quotas import Counts
 from tanglai.catalogue.rules import rule_set
 from tanglai.catalogue.scalars import ScalarType
 from tanglai.storage.quota_ledger import Need, Spent
-
-if TYPE_CHECKING:
-    from resolvers.planner import Outputs, Planning
 
 
 def exhausted(
@@ -35,7 +33,7 @@ def exhausted(
     return lambda resource: without(visible(resource), short, rules)
 
 
-def subject_of(planning: "Planning", resource: Resource, outputs: "Outputs", grants: Iterable[str]) -> Subject | None:
+def subject_of(planning: Planning, resource: Resource, outputs: Outputs, grants: Iterable[str]) -> Subject | None:
     """What tells whom a row of `resource` is about, added to `outputs`; None where no quota of `grants` counts that.
 
     The row handle, which tells nothing else; without one, the first key that is clear on some row. A key is unique, so

@@ -1,22 +1,17 @@
 """In charge of `search`: one text looked for in every text item that the principal may filter by."""
 
-from typing import TYPE_CHECKING
-
 from authz.denial import Denial
 from authz.visible import Use
-from resolvers.plan import check_needle
-from resolvers.where import Refused, bind, constant
+from resolvers.cells import Refused, bind, constant
+from resolvers.plan import At, check_needle
+from resolvers.planner import Planning
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.expressions import Expression, Match, MatchOp, Slot, disjunction
 from tanglai.catalogue.model import Resource
 from tanglai.catalogue.scalars import ScalarType
 
-if TYPE_CHECKING:
-    from resolvers.plan import At
-    from resolvers.planner import Planning
 
-
-def search_predicate(planning: "Planning", resource: Resource, needle: "str | Slot", at: "At") -> Expression:
+def search_predicate(planning: Planning, resource: Resource, needle: str | Slot, at: At) -> Expression:
     """Rows in which some text item holds `needle`.
 
     Runs over the compare cells of the text items that are clear on some row; it names no item, so the others are

@@ -1,21 +1,23 @@
-"""In charge of aggregate fields that a published cube answers: whether one does, and the one call that makes it.
+"""In charge of aggregate fields: whether a published cube answers one, and the one call that makes the cube.
 
 What a cube does not answer goes on to the planning of aggregates over visible rows, which tells the denial.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from graphql import GraphQLField, GraphQLInputObjectType, GraphQLInputType, GraphQLObjectType, get_named_type
 
 from authz.cubes import CubeRule
 from connectors.protocol import RawOutput, SourceQuery
-from resolvers.aggregates import Shapes
+from resolvers.aggregates import Shapes, aggregate_call
+from resolvers.cells import Refused, bind, constant
+from resolvers.entry_paths import group_path
 from resolvers.metering import group_bound
-from resolvers.plan import AggregateObject, AggregateValue, At, CubeCall
+from resolvers.plan import AggregateObject, AggregateValue, Answer, At, CubeCall
+from resolvers.planner import Planning
 from resolvers.selection import Selected
-from resolvers.where import Refused, bind, constant
-from schema.fields import ItemField, WhereItem, WhereLogic, meaning
+from schema.fields import AggregateField, ItemField, WhereItem, WhereLogic, meaning
 from schema.scalars import sum_type
 from tanglai.catalogue.expressions import (
     Aggregate,
@@ -30,16 +32,23 @@ from tanglai.catalogue.model import Item, Resource
 from tanglai.catalogue.scalars import ScalarType
 from tanglai.catalogue.statistics import code_values
 
-if TYPE_CHECKING:
-    from resolvers.planner import Planning
-
 
 class _Unfit(Exception):
     """A use that no cube answers."""
 
 
+@group_path(AggregateField)
+def plan_figures(
+    planning: Planning, what: AggregateField, definition: GraphQLField, selected: Selected, at: At
+) -> Answer:
+    """Figures from one published cube where it answers them all, else over the visible rows."""
+    given = planning.arguments(definition, selected)
+    cube = cube_call(planning, what.resource, definition, selected, given, at)
+    return cube or aggregate_call(planning, what.resource, definition, selected, given, at)
+
+
 def cube_call(
-    planning: "Planning",
+    planning: Planning,
     resource: Resource,
     definition: GraphQLField,
     selected: Selected,
@@ -136,7 +145,7 @@ def _input_object(kind: GraphQLInputType) -> GraphQLInputObjectType:
 class _Conditions:
     """The conditions of one `where` of `eq`, `in` and `and`, which must all hold, and the items that it names."""
 
-    def __init__(self, planning: "Planning", kind: GraphQLInputObjectType) -> None:
+    def __init__(self, planning: Planning, kind: GraphQLInputObjectType) -> None:
         self.planning = planning
         self.kind = kind
         self.items: list[Item] = []

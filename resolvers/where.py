@@ -1,21 +1,25 @@
 """In charge of filters: `where` arguments become predicates over compare cells, relations included."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
-from graphql import GraphQLInputObjectType, GraphQLInputType, GraphQLList, GraphQLNonNull
+from graphql import GraphQLField, GraphQLInputObjectType, GraphQLInputType, GraphQLList, GraphQLNonNull
 
 from authz.denial import Denial
 from authz.visible import Use
 from connectors.protocol import RawOutput, SourceQuery, keyset_path
 from connectors.registry import KINDS
+from resolvers.cells import Link, Refused, constant, link_columns
+from resolvers.passes import simplify
 from resolvers.plan import At, KeySet
+from resolvers.planner import Planning
 from schema.fields import WhereItem, WhereLogic, WhereRelation, meaning
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import (
     FALSE,
-    Column,
+    TRUE,
     Compare,
     CompareOp,
     Exists,
@@ -23,59 +27,22 @@ from tanglai.catalogue.expressions import (
     In,
     IsNull,
     IsTrue,
-    ItemRef,
     Match,
     MatchOp,
     Not,
     Slot,
-    Value,
     conjunction,
     disjunction,
-    rewrite,
 )
 from tanglai.catalogue.model import Item, Relation, Resource
 from tanglai.catalogue.scalars import ScalarType
-
-if TYPE_CHECKING:
-    from resolvers.planner import Planning
-
-
-class Refused(Exception):
-    """A denied use outside selection: the whole operation is refused before any source is touched."""
-
-    def __init__(self, denial: Denial, at: At) -> None:
-        super().__init__(denial.code)
-        self.denial = denial
-        self.at = at
-
-
-def bind(expression: Expression, resource: Resource) -> Expression:
-    """`expression` over items, as an expression over the columns that `resource` binds them to."""
-
-    def column(node: Expression) -> Expression | None:
-        return resource.item_by_name[node.name].column if isinstance(node, ItemRef) else None
-
-    return rewrite(expression, column)
-
-
-def constant(value: Any, kind: ScalarType) -> Value | Slot:
-    """A literal as a value, a variable as a slot, typed by the item (never guessed from the value)."""
-    return replace(value, type=kind) if isinstance(value, Slot) else Value(value, kind)
-
-
-def link_columns(resource: Resource, items: tuple[str, ...]) -> tuple[Column, ...]:
-    return tuple(resource.item_by_name[name].column for name in items)
-
-
-_COMPARE = {op.value: op for op in CompareOp}
-_MATCH = {op.value: op for op in MatchOp}
 
 
 @dataclass(slots=True)
 class Filter:
     """One `where` being planned. `keysets` collects the calls that must run before, in order."""
 
-    planning: "Planning"
+    planning: Planning
     keysets: list[KeySet]
     name: str
 
@@ -103,6 +70,14 @@ class Filter:
                 parts.append(conjunction(*inner) if what is WhereLogic.AND else disjunction(*inner))
         return conjunction(*parts)
 
+    def argument(self, resource: Resource, definition: GraphQLField, given: Mapping[str, Any], at: At) -> Expression:
+        """The predicate of the argument `where` of the field `at`, simplified; TRUE where it is not given."""
+        value = given.get("where")
+        if value is None:
+            return TRUE
+        where = self.predicate(resource, definition.args["where"].type, value, at.child("where"))
+        return simplify(where) if self.planning.simplify else where
+
     def _part(self, resource: Resource, kind: GraphQLInputType, part: Any, at: At) -> Expression:
         if part is None:
             raise BadInput("a filter's list may not hold null", fieldPath=str(at))
@@ -115,7 +90,7 @@ class Filter:
             self.planning.count_term()
             if operand is None:
                 raise BadInput(f"`{operator}` may not be null", fieldPath=str(at.child(operator)))
-            parts.append(_operation(cell, item.type, operator, operand))
+            parts.append(OPERATORS[operator](cell, item.type, operand))
         return conjunction(*parts)
 
     def _relation(
@@ -137,15 +112,10 @@ class Filter:
             if operand is None:
                 raise BadInput(f"`{quantifier}` may not be null", fieldPath=str(where))
             inner = self.predicate(link.target, fields[quantifier].type, operand, where)
-            if quantifier == "every":
-                parts.append(Not(self._exists(resource, link, Not(IsTrue(inner)), where)))
-            elif quantifier == "none":
-                parts.append(Not(self._exists(resource, link, inner, where)))
-            else:
-                parts.append(self._exists(resource, link, inner, where))
+            parts.append(QUANTIFIERS[quantifier](partial(self._exists, resource, link, at=where), inner))
         return conjunction(*parts)
 
-    def _exists(self, resource: Resource, link: "Link", inner: Expression, at: At) -> Expression:
+    def _exists(self, resource: Resource, link: Link, inner: Expression, *, at: At) -> Expression:
         """Whether a visible link leads to a row that passes `inner`; two-valued."""
         here, there = link_columns(resource, link.relation.items), link_columns(link.target, link.relation.target_items)
         kind = KINDS.get(self.planning.snapshot.sources[resource.binding.source].kind)
@@ -186,33 +156,47 @@ class Filter:
         return conjunction(link.rows, IsTrue(In(here[0], (Slot(slot, here[0].type, many=True),))))
 
 
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A relation that may be followed: the rows of either end that link, and the target's visible rows.
-
-    All expressions are over columns, two-valued. `far` are the grants that the rule of the target's end rests on.
-    """
-
-    relation: Relation
-    target: Resource
-    rows: Expression
-    target_rows: Expression
-    target_row: Expression
-    far: tuple[str, ...]
+Operation = Callable[[Expression, ScalarType, Any], Expression]
+"""The predicate of an operator on a cell of a type, given its operand."""
 
 
-def _operation(cell: Expression, kind: ScalarType, operator: str, operand: Any) -> Expression:
-    if operator == "isNull":
-        return IsNull(cell) if operand else Not(IsNull(cell))
-    if operator in _COMPARE:
-        return Compare(_COMPARE[operator], cell, constant(operand, kind))
-    if operator in _MATCH:
-        return Match(_MATCH[operator], cell, constant(operand, kind))
+def _compare(op: CompareOp) -> Operation:
+    return lambda cell, kind, operand: Compare(op, cell, constant(operand, kind))
+
+
+def _match(op: MatchOp) -> Operation:
+    return lambda cell, kind, operand: Match(op, cell, constant(operand, kind))
+
+
+def _is_null(cell: Expression, kind: ScalarType, operand: Any) -> Expression:
+    return IsNull(cell) if operand else Not(IsNull(cell))
+
+
+def _in(cell: Expression, kind: ScalarType, operand: Any) -> Expression:
     values = operand if isinstance(operand, list) else [operand]
     if None in values:
-        raise BadInput(f"`{operator}` may not hold null")
-    member: Expression = In(cell, tuple(constant(value, kind) for value in values)) if values else FALSE
-    return Not(member) if operator == "notIn" else member
+        raise BadInput("a list of operands may not hold null")
+    return In(cell, tuple(constant(value, kind) for value in values)) if values else FALSE
+
+
+OPERATORS: Mapping[str, Operation] = {
+    **{op.value: _compare(op) for op in CompareOp},
+    **{op.value: _match(op) for op in MatchOp},
+    "isNull": _is_null,
+    "in": _in,
+    "notIn": lambda cell, kind, operand: Not(_in(cell, kind, operand)),
+}
+"""Every operator of a `where`. Each has rows in the matrix test."""
+
+
+Exist = Callable[[Expression], Expression]
+"""Whether a visible link leads to a row on which a predicate is true; two-valued."""
+QUANTIFIERS: Mapping[str, Callable[[Exist, Expression], Expression]] = {
+    "some": lambda exists, inner: exists(inner),
+    "none": lambda exists, inner: Not(exists(inner)),
+    "every": lambda exists, inner: Not(exists(Not(IsTrue(inner)))),
+}
+"""Every quantifier of a `where` through a relation. Each has rows in the matrix test."""
 
 
 def _input_object(kind: GraphQLInputType) -> GraphQLInputObjectType:

@@ -14,8 +14,9 @@ from demo.region import CATALOGUE
 from resolvers.caches import Decisions
 from resolvers.document import Documents, coerce_variables
 from resolvers.limits import Limits
-from resolvers.plan import At, Plan
+from resolvers.plan import Plan
 from resolvers.planner import Planning
+from resolvers.roots import plan_operation
 from resolvers.selection import Collector
 from resolvers.values import Slotter
 from schema.unified import UnifiedSchema
@@ -52,8 +53,7 @@ def plan_of(schema: UnifiedSchema, query: Block, variables: dict[str, Any]) -> P
     planning = Planning(snapshot, schema.graphql, limits, slotted.values, collector, visible, _no_id)
     root = schema.graphql.get_root_type(OperationType.QUERY)
     assert root is not None
-    selected = collector.fields(root, [operation.node.selection_set])
-    return planning.plan([(one.key, planning.data(root, one, At((one.key,)))) for one in selected])
+    return plan_operation(planning, root, collector.fields(root, [operation.node.selection_set]))
 
 
 def _no_id(_: str) -> str:

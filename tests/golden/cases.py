@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from resolvers.document import Documents, coerce_variables
-from resolvers.entities import plan_entities
 from resolvers.limits import Limits
-from resolvers.plan import At, Plan
+from resolvers.plan import Plan
 from resolvers.planner import Planning
+from resolvers.roots import plan_operation
 from resolvers.selection import Collector
 from resolvers.values import Slotter
 from schema import unified
@@ -81,11 +81,7 @@ def plan_of(case: Case) -> Plan:
     )
     root = schema.query_type
     assert root is not None
-    answers = []
-    for selected in collector.fields(root, [operation.node.selection_set]):
-        answer = plan_entities if selected.name == "_entities" else Planning.data
-        answers.append((selected.key, answer(planning, root, selected, At((selected.key,)))))
-    return planning.plan(answers)
+    return plan_operation(planning, root, collector.fields(root, [operation.node.selection_set]))
 
 
 async def planned(case: Case) -> tuple[str, int]:

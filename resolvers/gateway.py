@@ -20,7 +20,6 @@ from graphql import (
 
 from authz.decide import Asking, MaskKey, choose_purpose
 from authz.explain import AccessReport, explain
-from authz.principal import Principal
 from authz.visible import VisibleRelation
 from authz.words import Language
 from connectors.pool import SourcePool
@@ -35,6 +34,7 @@ from resolvers.metering import exhausted
 from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.publications import CubeStore, Publications
+from resolvers.requests import GraphQLRequest, GraphQLResponse, as_of, refuses_denials, text_extension
 from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
@@ -55,30 +55,6 @@ from tanglai.storage.quota_ledger import QuotaLedger, Reservation
 from tanglai.storage.replica import Moment, Replica
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLRequest:
-    """One operation as it came in, its principal verified. `purpose` is the `Purpose` header."""
-
-    query: str
-    operation_name: str | None
-    variables: Mapping[str, Any]
-    extensions: Mapping[str, Any]
-    principal: Principal
-    purpose: str | None
-    language: str
-    request_id: str
-    read_only: bool
-
-
-@dataclass(frozen=True, slots=True)
-class GraphQLResponse:
-    """`body` is the complete JSON. `executed` is False for a request error: no `data` entry. `status` is HTTP's."""
-
-    body: bytes
-    executed: bool
-    status: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +195,7 @@ class Gateway:
         language: Language = "zh" if request.language == "zh" else "en"
         try:
             moment = await self._replica.confirm()
-            request = replace(request, principal=_as_of(moment.snapshot, request.principal))
+            request = replace(request, principal=as_of(moment.snapshot, request.principal))
         except TanglaiError as error:
             return _refused([_bare(error, request.request_id)], error.code)
         served = await self._serve(moment.snapshot)
@@ -242,9 +218,9 @@ class Gateway:
     async def _answer(self, context: _Context) -> GraphQLResponse:
         request, snapshot = context.request, context.moment.snapshot
         context.purpose = choose_purpose(
-            request.principal, snapshot, request.purpose, _text_extension(request.extensions, "purpose")
+            request.principal, snapshot, request.purpose, text_extension(request.extensions, "purpose")
         )
-        refuse_denials = _on_denied(request.extensions)
+        refuse_denials = refuses_denials(request.extensions)
         document = context.document = context.served.documents.document(request.query)
         operation = context.operation = document.operation(request.operation_name)
         if request.read_only and operation.kind is not OperationType.QUERY:
@@ -585,32 +561,6 @@ def _extensions(context: _Context, plan: Plan | None) -> dict[str, Any]:
         told["masked"] = plan.masked
         told["partial"] = plan.partial
     return told
-
-
-def _as_of(snapshot: Snapshot, principal: Principal) -> Principal:
-    """`principal` with its department as `snapshot` has it. Raises NOT_A_DEPARTMENT where it has none of that code.
-
-    INVARIANT: decisions are kept per snapshot, so they may hold no attribute of a department from another one. Who asks
-    was established a moment before, maybe by an older snapshot.
-    """
-    department = snapshot.departments.get(principal.department.code)
-    if department is None or not department.active:
-        raise TanglaiError(ErrorCode.NOT_A_DEPARTMENT, "the token names no active department of this platform")
-    return principal if department is principal.department else replace(principal, department=department)
-
-
-def _text_extension(extensions: Mapping[str, Any], name: str) -> str | None:
-    value = extensions.get(name)
-    if value is not None and not isinstance(value, str):
-        raise BadInput(f"`extensions.{name}` is a text")
-    return value
-
-
-def _on_denied(extensions: Mapping[str, Any]) -> bool:
-    value = _text_extension(extensions, "onDenied")
-    if value not in (None, "NULL", "REFUSE"):
-        raise BadInput('`extensions.onDenied` is "NULL" or "REFUSE"')
-    return value == "REFUSE"
 
 
 def _hash(text: str) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 
 from authz.decide import MaskKey
 from authz.principal import Principal
-from resolvers.gateway import Gateway, GraphQLRequest, GraphQLResponse
+from resolvers.gateway import Gateway
 from resolvers.limits import Limits
+from resolvers.requests import GraphQLRequest, GraphQLResponse
 from resolvers.seals import SealKey, Seals
 from tanglai.audit.log import AuditUnavailable
 from tanglai.audit.records import AuditRecord

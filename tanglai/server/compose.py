@@ -14,8 +14,9 @@ from starlette.applications import Starlette
 
 from authz.decide import MaskKey
 from connectors.pool import SourcePool
-from resolvers.gateway import Gateway, GraphQLRequest, GraphQLResponse
+from resolvers.gateway import Gateway
 from resolvers.limits import Limits
+from resolvers.requests import GraphQLRequest, GraphQLResponse
 from resolvers.seals import SealKey, Seals
 from tanglai.audit.log import AuditLog
 from tanglai.catalogue.errors import ErrorCode, TanglaiError

@@ -3,7 +3,7 @@
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, runtime_checkable
 
-from resolvers.gateway import GraphQLRequest, GraphQLResponse
+from resolvers.requests import GraphQLRequest, GraphQLResponse
 
 __all__ = ["Gateway", "GraphQLRequest", "GraphQLResponse", "SubscribingGateway"]
 

@@ -1,13 +1,17 @@
 """In charge of the dry run as GraphQL types: what a requester may see, why not, and how to ask."""
 
+import json
+
 import strawberry
 
 from authz import denial as authz_denial
 from authz import explain
-from authz.words import reason, remedy_words
+from authz.visible import Use
+from authz.words import article_words, reason, remedy_words
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
 from tanglai.catalogue import model
+from tanglai.catalogue.rules import rule_set
 
 
 @strawberry.type(description="What the requester can do next.")
@@ -29,7 +33,16 @@ class Remedy:
 @strawberry.type(description="A decision against a use of data, with its reason.")
 class Denial:
     code: str = strawberry.field(description="The code that stands in `extensions.code` of such an error.")
+    resource_code: str = strawberry.field(
+        description="Code of the resource that it is about; of a relation, that of the end that is denied."
+    )
+    item: str | None = strawberry.field(
+        description="Name of the item or relation that it is about; null where it is the whole resource."
+    )
     article: str = strawberry.field(description="The article that it rests on.")
+    article_words: str = strawberry.field(
+        description="The article in words of the request's language, with the title of the regulation."
+    )
     reason: str = strawberry.field(description="Why, in the request's language.")
     grants: list[str] = strawberry.field(description="Grants that were considered and do not help.")
     remedy: Remedy | None = strawberry.field(description="What the requester can do; null where nothing.")
@@ -49,33 +62,71 @@ class StatisticsAccess:
     rows: str = strawberry.field(description="Which rows are counted, in words of the request's language.")
 
 
+@strawberry.type(description="Some rows of a resource, for people and for programs.")
+class RowSet:
+    words: str = strawberry.field(description="The rows in words of the request's language.")
+    where: str = strawberry.field(
+        description="The rows as JSON, over item names, in the form of a grant's row scope; `{}` is all rows, "
+        '`{"or": []}` none. The requester\'s attributes stand in it as values.'
+    )
+    discloses: list[str] = strawberry.field(
+        description="Items that it tests though they are not clear to the requester on these rows."
+    )
+
+
+@strawberry.type(description="Rows on which a mask is granted.")
+class MaskedRows:
+    mask: str = strawberry.field(description="Name of the mask.")
+    rows: RowSet = strawberry.field(
+        description="Its rows; it shows on those of them where the item is not clear and no mask before it is granted."
+    )
+
+
 @strawberry.type(description="What the requester may do with one item.")
 class ItemAccess:
     name: str = strawberry.field(description="Name of the item.")
     share_class: model.ShareClass = strawberry.field(description="Its share class.")
     verdict: explain.Verdict = strawberry.field(description="What a query would give.")
-    rows: str = strawberry.field(description="On which rows, in words of the request's language.")
+    rows: str = strawberry.field(description="On which rows it is shown, in words of the request's language.")
+    clear: RowSet = strawberry.field(description="The rows on which it is clear; comparing uses these and no others.")
+    masked: list[MaskedRows] = strawberry.field(description="The rows on which it is masked, the weakest mask first.")
+    usable: list[Use] = strawberry.field(
+        description="Clauses of queries that may name it; those on a published cube are told by `statistics`."
+    )
     masks: list[str] = strawberry.field(description="Names of the masks that apply, the weakest first.")
     grants: list[str] = strawberry.field(description="Grants that the access rests on.")
     article: str = strawberry.field(description="The article that the verdict rests on.")
+    article_words: str = strawberry.field(
+        description="The article in words of the request's language, with the title of the regulation."
+    )
     scope_discloses: list[str] = strawberry.field(
-        description="Items that the row scope tests though they are not clear to the requester."
+        description="Items that the row scope tests though they are not clear to the requester on its rows."
     )
     statistics: StatisticsAccess | None = strawberry.field(
         description="The published cube that its figures are answered from; null where there is none."
     )
     denial: Denial | None = strawberry.field(description="Why not; null where the item is shown on some row.")
+    use_denial: Denial | None = strawberry.field(
+        description="Why it may not be filtered or sorted by, grouped or aggregated; null where it may."
+    )
 
 
-@strawberry.type(description="Whether the requester may follow one relation. Both of its ends must hold.")
+@strawberry.type(
+    description="Whether the requester may follow a relation: from visible rows to visible rows, where both ends hold."
+)
 class RelationAccess:
     name: str = strawberry.field(description="Name of the relation.")
     target_code: str = strawberry.field(description="Code of the resource that it leads to.")
     share_class: model.ShareClass = strawberry.field(description="The class that holds for it at both ends.")
     verdict: explain.Verdict = strawberry.field(description="What a query would give.")
     rows: str = strawberry.field(description="From which rows, in words of the request's language.")
+    near: RowSet = strawberry.field(description="The rows of this resource from which it may be followed.")
+    far: RowSet = strawberry.field(description="The rows of the other resource to which it may be followed.")
     grants: list[str] = strawberry.field(description="Grants that the access rests on, of both ends.")
-    denial: Denial | None = strawberry.field(description="Why not; null where it may be followed.")
+    denial: Denial | None = strawberry.field(
+        description="Why not: what this end is denied by, or, where this end holds, the other; null where it may be "
+        "followed."
+    )
 
 
 def denial(info: Info, found: authz_denial.Denial | None) -> Denial | None:
@@ -83,9 +134,13 @@ def denial(info: Info, found: authz_denial.Denial | None) -> Denial | None:
     if found is None:
         return None
     context = info.context
+    rules = rule_set(context.snapshot.rule_set)
     return Denial(
         code=found.code.value,
+        resource_code=found.resource,
+        item=found.item,
         article=found.article,
+        article_words=article_words(found.article, rules, context.language),
         reason=reason(found, context.snapshot, context.language),
         grants=list(found.grants),
         remedy=_remedy(found.remedy, remedy_words(found, context.snapshot, context.language)),
@@ -112,14 +167,23 @@ def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
         name=access.name,
         share_class=access.share_class,
         verdict=access.verdict,
-        rows=access.rows_words,
+        rows=access.rows.words,
+        clear=row_set(access.clear),
+        masked=[MaskedRows(mask=masked.mask, rows=row_set(masked.rows)) for masked in access.masked],
+        usable=list(access.usable),
         masks=list(access.masks),
         grants=list(access.grants),
         article=access.article,
-        scope_discloses=list(access.scope_discloses),
+        article_words=access.article_words,
+        scope_discloses=list(access.rows.discloses),
         statistics=_statistics(access.statistics),
         denial=denial(info, access.denial),
+        use_denial=denial(info, access.use_denial),
     )
+
+
+def row_set(rows: explain.RowSet) -> RowSet:
+    return RowSet(words=rows.words, where=json.dumps(rows.where, ensure_ascii=False), discloses=list(rows.discloses))
 
 
 def _statistics(found: explain.StatisticsAccess | None) -> StatisticsAccess | None:
@@ -143,7 +207,9 @@ def relation_access(info: Info, access: explain.RelationAccess) -> RelationAcces
         target_code=access.target,
         share_class=access.share_class,
         verdict=access.verdict,
-        rows=access.rows_words,
+        rows=access.near.words,
+        near=row_set(access.near),
+        far=row_set(access.far),
         grants=list(access.grants),
         denial=denial(info, access.denial),
     )

@@ -9,6 +9,7 @@ from strawberry.types.enum import StrawberryEnumDefinition
 
 from authz.denial import RemedyAction
 from authz.explain import Verdict
+from authz.visible import Use
 from tanglai.catalogue.masks import MaskKind
 from tanglai.catalogue.model import (
     BasisType,
@@ -151,9 +152,22 @@ _described(
         "SOME_ROWS": "Clear on some rows.",
         "MASKED": "Masked on some or all rows, clear on none.",
         "STATISTICS": "Shown on no row, counted in a published cube.",
-        "NONE": "Nothing; see the denial.",
+        "NONE": "Nothing; see the denial. Of a relation without one: no row is visible at one of its ends.",
     },
     "AccessVerdict",
+)
+_described(
+    Use,
+    "What a query can do with an item. All but SELECT see it where it is clear, and nowhere else.",
+    {
+        "SELECT": "Select it.",
+        "WHERE": "Filter by it.",
+        "ORDER": "Sort by it.",
+        "GROUP": "Group figures by it.",
+        "AGGREGATE": "Count or sum it, or have any other figure of it.",
+        "KEY": "Look rows up by a key that it belongs to.",
+    },
+    "ItemUse",
 )
 _described(
     RemedyAction,

@@ -59,11 +59,16 @@ class Grant:
 
     @resolved("What was used of it today; null where it bounds nothing.")
     async def used_today(self, info: Info) -> GrantUse | None:
-        limits = self._grant.quota
-        if limits is None or not bounded(limits):
-            return None
-        used = await info.context.used(self._grant.id)
-        return None if used is None else grant_use(self._grant.id, day_of(info.context.now), limits, used)
+        return await use_of(info, self._grant)
+
+
+async def use_of(info: Info, grant: model.Grant) -> GrantUse | None:
+    """What was used of a grant today; None where it bounds nothing, and where nobody counts."""
+    limits = grant.quota
+    if limits is None or not bounded(limits):
+        return None
+    used = await info.context.used(grant.id)
+    return None if used is None else grant_use(grant.id, day_of(info.context.now), limits, used)
 
 
 def grant_use(id: str, day: date, limits: model.Quota, used: Counts) -> GrantUse:

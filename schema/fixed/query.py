@@ -1,5 +1,6 @@
 """In charge of the fixed root fields and of the Strawberry schema that the generated part is grafted onto."""
 
+import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime
 from functools import cache
@@ -22,9 +23,18 @@ from strawberry.types.scalar import ScalarDefinition
 
 from schema.fields import EXTENSION, Part, PartField
 from schema.fixed import changes
-from schema.fixed.access import Denial, ItemAccess, RelationAccess, denial, item_access, relation_access
+from schema.fixed.access import (
+    Denial,
+    ItemAccess,
+    RelationAccess,
+    RowSet,
+    denial,
+    item_access,
+    relation_access,
+    row_set,
+)
 from schema.fixed.catalogue import Catalogue
-from schema.fixed.grants import Grant, grants_page
+from schema.fixed.grants import Grant, GrantUse, grants_page, use_of
 from schema.fixed.ids import global_id, read_global_id
 from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import (
@@ -99,9 +109,20 @@ class AccessExplanation:
     resource: Resource = strawberry.field(description="The resource.")
     purpose: Purpose | None = strawberry.field(description="The purpose that was tried.")
     rule_set: str = strawberry.field(description="The rule set that the decision follows.")
+    rows: RowSet = strawberry.field(description="The rows that are visible: on which some item is shown.")
     items: list[ItemAccess] = strawberry.field(description="Per item what the requester may do with it.")
     relations: list[RelationAccess] = strawberry.field(description="Per relation whether it may be followed.")
     denial: Denial | None = strawberry.field(description="Why the whole resource is denied; null where it is not.")
+    _grants: strawberry.Private[tuple[str, ...]]
+
+    @resolved(
+        "What is left today of the grants named here that bound something. No verdict depends on it: where a quota is "
+        "used up, what rests on its grant is answered with QUOTA_EXCEEDED until the day ends."
+    )
+    async def quotas(self, info: Info) -> list[GrantUse]:
+        held = {grant.id: grant for grant in info.context.grants}
+        uses = await asyncio.gather(*(use_of(info, held[id]) for id in self._grants))
+        return [use for use in uses if use is not None]
 
 
 @strawberry.type
@@ -164,9 +185,11 @@ def _explanation(info: Info, named: str, items: list[str] | None, code: str | No
         resource=resource_node(resource),
         purpose=purpose(info, code),
         rule_set=report.rule_set,
+        rows=row_set(report.rows),
         items=[item_access(info, access) for access in report.items],
         relations=[relation_access(info, access) for access in report.relations],
         denial=denial(info, report.denial),
+        _grants=report.grants,
     )
 
 

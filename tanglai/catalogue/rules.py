@@ -20,7 +20,10 @@ class UnconditionalUse(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class RuleSet:
-    """One regulation in one version. `reply_within` counts working days; `articles` maps an error code or allowance."""
+    """One regulation in one version. `reply_within` counts working days; `articles` maps an error code or allowance.
+
+    `citations` maps each article that `articles` cites to how Chinese cites it (第十一条第三款); empty: the whole text.
+    """
 
     id: str
     version: int
@@ -30,6 +33,7 @@ class RuleSet:
     unconditional: UnconditionalUse
     reply_within: Mapping[ShareClass, int]
     articles: Mapping[str, str]
+    citations: Mapping[str, str]
 
     @property
     def unconditional_is_direct(self) -> bool:
@@ -53,4 +57,5 @@ def rule_set(name: str) -> RuleSet:
         unconditional=UnconditionalUse(data["unconditional"]),
         reply_within={ShareClass(k): v for k, v in data["reply_within"].items()},
         articles=data["articles"],
+        citations=data["citations"],
     )

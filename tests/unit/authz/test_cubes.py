@@ -461,7 +461,7 @@ def test_the_dry_run_tells_the_cube() -> None:
         5,
         "100",
         "published once a month (Beijing time)",
-        '`sex` is "1"',
+        '`sex` is "1" (〔1〕)',
     )
     assert nation.grants == ("g1",)
     assert nation.article == "Art. 11(3)"

@@ -91,7 +91,7 @@ async def test_explain_access_per_item() -> None:
     }
     assert items["name"]["article"] == "Art. 11(2)"
     assert (items["height"]["grants"], items["height"]["article"]) == (["G1"], "Art. 11(3)")
-    assert items["passport"]["rows"] == '`sex` is "2"'
+    assert items["passport"]["rows"] == '`sex` is "2" (〔2〕)'
     assert items["phone"]["masks"] == ["middle"]
     assert items["income"]["denial"]["code"] == "GRANT_SUSPENDED"
     assert items["home"]["denial"] == {
@@ -122,7 +122,7 @@ async def test_the_words_follow_the_language() -> None:
     home, passport = found["items"]
     assert home["denial"]["reason"] == "该信息项有条件共享，须经提供部门同意"
     assert home["denial"]["remedy"]["words"] == "向公安厅提出申请，10个工作日内答复"
-    assert passport["rows"] == "性别等于“2”"
+    assert passport["rows"] == "“性别”为“2”（〔2〕）"
 
 
 async def test_explain_access_takes_ids_codes_and_both_kinds_of_names() -> None:
@@ -200,8 +200,8 @@ async def test_statistics_are_told_with_their_terms() -> None:
         items { name verdict grants rows denial { code }
           statistics { grant dimensions measures minimumCell base sumBase period rows } } } }"""
     told: dict[Language, tuple[str, str]] = {
-        "en": ("published once a quarter (Beijing time)", '`sex` is "2"'),
-        "zh": ("每季度发布一次（北京时间）", "性别等于“2”"),
+        "en": ("published once a quarter (Beijing time)", '`sex` is "2" (〔2〕)'),
+        "zh": ("每季度发布一次（北京时间）", "“性别”为“2”（〔2〕）"),
     }
     for language, (period, rows) in told.items():
         asker = Asker(population(), grants=(counted,), language=language)

@@ -1,12 +1,15 @@
 """In charge of what an operation may ask, before any row is read: denials, request errors, and what is told of them."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
 from tanglai.catalogue.scalars import ScalarType
+from tests.oracle.calls import Call, most_groups, page_size
+from tests.oracle.cubes import Publication, Question, answers, question
 from tests.oracle.language import (
     ABSENT,
     ById,
@@ -25,6 +28,8 @@ from tests.oracle.language import (
 from tests.oracle.sight import Sight, Situation, see
 
 LOGIC = ("and", "or", "not")
+ANY_TYPE = "*"
+"""Stands for every type at once."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +74,10 @@ class Foresight:
         self.sights = {code: see(situation, resource) for code, resource in self.snapshot.resources.items()}
         self.operation = Operation(())
         self.expected = Expected()
+        self.calls: list[Call] = []
+        self.call: Call | None = None
+        self.spent: frozenset[str] = frozenset()
+        """Grants whose quota does not cover the operation."""
 
     # --- selections --------------------------------------------------------------------------------------------------
 
@@ -103,7 +112,7 @@ class Foresight:
                 spread.add(selection.fragment)
                 fragment = self.operation.fragments[selection.fragment]
                 condition, inner = fragment.condition, fragment.selections
-            if condition in (None, kind) or (condition == "Node" and is_node):
+            if kind == ANY_TYPE or condition in (None, kind) or (condition == "Node" and is_node):
                 self._collect(kind, is_node, inner, found, spread)
 
     def row_fields(self, resource: Resource, selections: Iterable[Selection]) -> list[Field]:
@@ -117,16 +126,36 @@ class Foresight:
     def refuse(self, code: str, at: At | None = None) -> None:
         self.expected.refusals.add((code, None if at is None else str(at)))
 
+    def rest_on(self, grants: Iterable[str]) -> None:
+        """What is being foreseen uses `grants`."""
+        self.expected.grants |= set(grants)
+        if self.call is not None:
+            self.call.grants |= set(grants)
+
+    @contextmanager
+    def calling(self, kind: str, resource: Resource, at: At, asked: Field, most: int = 1) -> Iterator[Call]:
+        """What is foreseen within is asked of the sources by one call, beyond the call around it if there is one."""
+        call = Call(kind, resource, str(at), asked, most)
+        around, self.call = self.call, call
+        (self.calls if around is None else around.children).append(call)
+        try:
+            yield call
+        finally:
+            self.call = around
+
     def foresee(self, operation: Operation) -> None:
         for root in self.collect("Query", False, operation.selections):
             at = At((root.key,))
             if root.name == "node":
                 assert isinstance(root.arguments, ById)
+                if root.arguments.resource not in self.snapshot.resources:
+                    continue  # retired
                 resource = self.snapshot.resources[root.arguments.resource]
                 gone = self.sights[resource.code].gone
                 if gone is not None:
                     self.deny(gone, at)
-                else:
+                    continue
+                with self.calling("node", resource, at, root):
                     self.foresee_row(resource, root.selections, at)
                 continue
             if root.name == "_entities":
@@ -153,10 +182,14 @@ class Foresight:
                     self.deny(denied[1], at)
                 told.add((code, denied[0]))
                 continue
-            for name in key:
-                self.expected.grants |= sight.grants[name]
-            if code not in selected:
+            told_before = list(self.expected.errors)
+            with self.calling("entities", sight.resource, at, root, len(root.arguments.representations)) as call:
+                call.key = key
+                for name in key:
+                    self.rest_on(sight.grants[name])
                 self.foresee_row(sight.resource, root.selections, at)
+            if code in selected:  # a denied field is told once, by however many keys its rows are named
+                self.expected.errors = told_before
             selected.add(code)
 
     def key_denied(self, sight: Sight, key: tuple[str, ...]) -> tuple[str, str] | None:
@@ -171,15 +204,16 @@ class Foresight:
         if sight.gone is not None:
             self.deny(sight.gone, at)
         elif what == "list":
-            assert isinstance(member.arguments, Listing)
-            self.foresee_list(resource, member.arguments, member.selections, at)
+            self.foresee_list(resource, member, at)
         elif what == "aggregate":
             self.foresee_aggregate(resource, member, at)
         else:
             assert isinstance(what, Key)
-            for name in what.items:
-                self.use(sight, name, at)
-            self.foresee_row(resource, member.selections, at)
+            with self.calling("one", resource, at, member) as call:
+                call.key = what.items
+                for name in what.items:
+                    self.use(sight, name, at)
+                self.foresee_row(resource, member.selections, at)
 
     def member(self, group: str, name: str) -> tuple[Resource, Any]:
         """The resource of a group's field, and what the field is: `list`, `aggregate`, or the key of a look-up."""
@@ -201,7 +235,7 @@ class Foresight:
         if code is not None:
             self.refuse(code, at)
             return False
-        self.expected.grants |= sight.grants[item]
+        self.rest_on(sight.grants[item])
         return True
 
     def foresee_row(self, resource: Resource, selections: Iterable[Selection], at: At) -> None:
@@ -216,7 +250,7 @@ class Foresight:
                 if code is not None:
                     self.deny(code, here)
                     continue
-                self.expected.grants |= sight.grants[item.name]
+                self.rest_on(sight.grants[item.name])
                 if item.name in sight.masked:
                     self.expected.masked.add(str(here))
                 continue
@@ -225,27 +259,45 @@ class Foresight:
             if code is not None:
                 self.deny(code, here)
                 continue
+            self.rest_on(self.sights[resource.code].grants[relation.name])
             target = self.snapshot.resources[relation.target]
+            beyond = self.sights[target.code].grants[relation.inverse]
             if relation.many:
-                assert isinstance(selected.arguments, Listing)
-                self.foresee_list(target, selected.arguments, selected.selections, here)
-            else:
+                self.foresee_list(target, selected, here, relation, beyond)
+                continue
+            with self.calling("one", target, here, selected) as call:
+                call.relation = relation
+                self.rest_on(beyond)
                 self.foresee_row(target, selected.selections, here)
 
     def not_linked(self, resource: Resource, relation: Relation) -> str | None:
-        """Why a relation cannot be followed: this end's denial, else the other end's. Notes the grants where it can."""
+        """Why a relation cannot be followed: this end's denial, else the other end's."""
         here, there = self.sights[resource.code], self.sights[relation.target]
-        code = here.not_followed[relation.name] or there.not_followed[relation.inverse]
-        if code is None:
-            self.expected.grants |= here.grants[relation.name] | there.grants[relation.inverse]
-        return code
+        return here.not_followed[relation.name] or there.not_followed[relation.inverse]
 
-    def foresee_list(self, resource: Resource, listing: Listing, selections: Iterable[Selection], at: At) -> None:
+    def foresee_list(
+        self,
+        resource: Resource,
+        asked: Field,
+        at: At,
+        relation: Relation | None = None,
+        grants: Iterable[str] = (),
+    ) -> None:
+        """A list, maybe beyond `relation`, whose far end rests on `grants`."""
+        assert isinstance(asked.arguments, Listing)
+        parts = {selected.name for selected in self.collect(ANY_TYPE, False, asked.selections)}
+        most = page_size(asked.arguments) if parts & {"nodes", "edges"} else 0  # totals and flags are no rows
+        with self.calling("list", resource, at, asked, most) as call:
+            call.relation = relation
+            self.rest_on(grants)
+            self._foresee_list(resource, asked.arguments, asked.selections, at)
+
+    def _foresee_list(self, resource: Resource, listing: Listing, selections: Iterable[Selection], at: At) -> None:
         sight = self.sights[resource.code]
         self.foresee_where(resource, listing.where, at.child("where"))
         if none(listing.search) is not None:
             for item in self.searched(resource):
-                self.expected.grants |= sight.grants[item.name]
+                self.use(sight, item.name, at.child("search"))
             if none(listing.search) == "":
                 self.refuse("BAD_INPUT")
         by_graphql = {item.graphql: item.name for item in resource.items}
@@ -276,7 +328,7 @@ class Foresight:
     def searched(self, resource: Resource) -> list[Item]:
         """The text items that are clear on some row; a search skips the others without an error."""
         sight = self.sights[resource.code]
-        return [i for i in resource.items if i.type is ScalarType.TEXT and sight.use(i.name) is None]
+        return [i for i in resource.items if i.type is ScalarType.TEXT and i.name in sight.clear_somewhere]
 
     def foresee_where(self, resource: Resource, where: Any, at: At) -> None:
         where = none(where)
@@ -310,6 +362,8 @@ class Foresight:
                 self.refuse("BAD_INPUT")
             return
         target = self.snapshot.resources[relation.target]
+        self.rest_on(self.sights[resource.code].grants[relation.name])
+        self.rest_on(self.sights[target.code].grants[relation.inverse])
         across = target.binding.source != resource.binding.source
         for quantifier, operand in quantifiers.items():
             here = at.child(quantifier)
@@ -320,7 +374,42 @@ class Foresight:
             if across and len(relation.items) > 1:
                 self.refuse("CAPABILITY_MISSING")
 
+    def publication(self, resource: Resource, member: Field) -> tuple[Publication, Question] | None:
+        """The published cube that answers an aggregate: one that has all its items, where reading does not have them.
+
+        Reading comes first where a row may be visible and every used item is clear on some row.
+        """
+        assert isinstance(member.arguments, Figures)
+        sight = self.sights[resource.code]
+        asked = question(resource, member.arguments, self._figures(resource, member))
+        if asked is None or (sight.any_row and asked.items <= sight.clear_somewhere):
+            return None
+        return next(((one, asked) for one in sight.publications if answers(one, asked)), None)
+
+    def _figures(self, resource: Resource, member: Field) -> list[tuple[str, str]]:
+        """Function and item (GraphQL name) of every figure that is selected; counts of rows and keys are none."""
+        return [
+            (selected.name, inner.name)
+            for selected in self.collect(resource.names.type + "Aggregate", False, member.selections)
+            if selected.name not in ("__typename", "count", "key")
+            for inner in self.collect("figures", False, selected.selections)
+            if inner.name != "__typename" or selected.name not in ("sum", "avg")
+        ]
+
     def foresee_aggregate(self, resource: Resource, member: Field, at: At) -> None:
+        assert isinstance(member.arguments, Figures)
+        names = none(member.arguments.group) or ()
+        most = most_groups({item_of(resource, name) or fail(name) for name in names})
+        published = self.publication(resource, member)
+        with self.calling("figures" if published is None else "cube", resource, at, member, most):
+            if published is None:
+                self._foresee_figures(resource, member, at)
+                return
+            self.rest_on({published[0].grant.id})
+            if published[0].grant.id in self.spent:
+                self.refuse("QUOTA_EXCEEDED", at)
+
+    def _foresee_figures(self, resource: Resource, member: Field, at: At) -> None:
         assert isinstance(member.arguments, Figures)
         sight = self.sights[resource.code]
         self.foresee_where(resource, member.arguments.where, at.child("where"))
@@ -347,7 +436,7 @@ class Foresight:
             return [lambda row: sight.rows[row][handle.name]]
         for key in resource.keys:
             items = [item for item in resource.items if item.name in key.items]
-            if any(sight.use(i.name) is not None or i.name in sight.partial or i.nullable for i in items):
+            if any(i.name not in sight.clear_somewhere or i.name in sight.partial or i.nullable for i in items):
                 continue
             return [cell_of(sight, name) for name in key.items]
         return None

@@ -6,11 +6,14 @@ and every request error that would be right (a refused operation tells one of th
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import ROUND_HALF_EVEN, Context, Decimal
+from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any
 
 from tanglai.catalogue.model import Relation, Resource
 from tanglai.catalogue.scalars import ScalarType, to_json
+from tests.oracle.books import Books
+from tests.oracle.calls import DEFAULT_PAGE
+from tests.oracle.cubes import EXACT, Cell, Group, Publication, Question, ask, period, publish
 from tests.oracle.foresight import (
     At,
     Expected,
@@ -25,10 +28,8 @@ from tests.oracle.foresight import (
 )
 from tests.oracle.language import ById, ByKey, Entities, Field, Figures, Listing, Operation, Selection, value_of
 from tests.oracle.predicates import Truth, compared, every, negation, some
-from tests.oracle.sight import Sight
-
-DEFAULT_PAGE = 50
-EXACT = Context(prec=3000)
+from tests.oracle.reckoning import Reckoning, Unclear, bounded
+from tests.oracle.sight import Sight, Situation
 
 
 @dataclass(frozen=True)
@@ -47,18 +48,46 @@ class CursorMark:
 
 
 class Oracle(Foresight):
-    """Answers operations of one situation."""
+    """Answers operations of one situation, on the books of one platform."""
+
+    def __init__(self, situation: Situation, books: Books | None = None) -> None:
+        super().__init__(situation)
+        self.books = Books() if books is None else books
+        self.whole_sights = self.sights
+        self.bounded = bounded(situation.grants)
 
     def answer(self, operation: Operation) -> Expected:
-        """What is right; raises nothing."""
+        """What is right; raises nothing. What is answered is entered in the books, what is refused is not.
+
+        Raises Unclear for an operation of which the written rules do not say what it uses of a quota.
+        """
         self.operation = operation
-        self.expected = Expected()
-        self.foresee(operation)
-        if operation.refuse:
-            self.expected.refusals |= {(code, path) for code, _, path in self.expected.errors}
-        if not self.expected.refusals:
-            self.expected.data = self.root(operation)
+        self.spent = frozenset()
+        while True:  # what is short is left out, and the rest is reckoned anew
+            self.sights = {code: sight.without(self.spent) for code, sight in self.whole_sights.items()}
+            self.expected, self.calls = Expected(), []
+            self.foresee(operation)
+            if operation.refuse:
+                self.expected.refusals |= {(code, path) for code, _, path in self.expected.errors}
+            if self.expected.refusals:
+                return self.expected
+            reckoning = Reckoning(self)
+            short = self.short(reckoning.most())
+            if not short:
+                break
+            self.spent |= short
+        self.expected.data = self.root(operation)
+        if reckoning.used:
+            used = [self.bounded[grant] for grant in reckoning.used]
+            self.books.settle(used, self.situation.now, reckoning.delivered())
         return self.expected
+
+    def short(self, most: Mapping[str, int]) -> frozenset[str]:
+        """The grants that do not cover an operation that can deliver `most` rows of each."""
+        covered = {grant: self.books.covers(self.bounded[grant], self.situation.now, n) for grant, n in most.items()}
+        if None in covered.values():
+            raise Unclear
+        return frozenset(grant for grant, is_covered in covered.items() if not is_covered)
 
     # --- rows --------------------------------------------------------------------------------------------------------
 
@@ -121,7 +150,7 @@ class Oracle(Foresight):
             keys.append((cell_of(sight, item.name), direction == "DESC"))
         tie = self.tie(resource)
         if tie is None:
-            usable = [i for i in resource.items if sight.use(i.name) is None and i.type.comparable]
+            usable = [i for i in resource.items if i.name in sight.clear_somewhere and i.type.comparable]
             tie = [cell_of(sight, item.name) for item in usable]
         keys += [(value, False) for value in tie]
         found = list(rows)
@@ -140,14 +169,19 @@ class Oracle(Foresight):
                 data[root.key] = self.entities(root)
             elif root.name == "node":
                 assert isinstance(root.arguments, ById)
-                resource = self.snapshot.resources[root.arguments.resource]
-                sight, row = self.sights[resource.code], root.arguments.row
-                data[root.key] = self.row(resource, row, root.selections) if sight.visible[row] else None
+                data[root.key] = self.node(root.arguments, root.selections)
             else:
                 data[root.key] = groups = {}
                 for group in self.collect("Data", False, root.selections):
-                    groups[group.key] = self.group(group)
+                    groups[group.key] = self.group(group, At((root.key, group.key)))
         return data
+
+    def node(self, by_id: ById, selections: Iterable[Selection]) -> Any:
+        """The row that an id names; null where it is hidden, or its resource is retired or of the other zone."""
+        sight = self.sights.get(by_id.resource)
+        if sight is None or sight.gone is not None or not sight.visible[by_id.row]:
+            return None
+        return self.row(sight.resource, by_id.row, selections)
 
     def entities(self, root: Field) -> list[Any]:
         """A row or null for each representation; a broken one is null, with one error for all of them."""
@@ -171,7 +205,7 @@ class Oracle(Foresight):
         found = [row for row in visible if all(sight.compare[n][row] == value for n, value in values.items())]
         return self.ordered(sight.resource, Listing(), found)[0] if found else None
 
-    def group(self, group: Field) -> Any:
+    def group(self, group: Field, at: At) -> Any:
         if group.name == "__typename":
             return "Data"
         if group.name == "id":
@@ -183,10 +217,10 @@ class Oracle(Foresight):
             elif member.name == "id":
                 members[member.key] = f"data:{group.name}"
             else:
-                members[member.key] = self.member_data(group.name, member)
+                members[member.key] = self.member_data(group.name, member, at.child(member.key))
         return members
 
-    def member_data(self, group: str, member: Field) -> Any:
+    def member_data(self, group: str, member: Field, at: At) -> Any:
         resource, what = self.member(group, member.name)
         sight = self.sights[resource.code]
         if sight.gone is not None:
@@ -196,7 +230,7 @@ class Oracle(Foresight):
             assert isinstance(member.arguments, Listing)
             return self.connection(resource, visible, member.arguments, member.selections)
         if what == "aggregate":
-            return self.aggregate(resource, visible, member)
+            return self.aggregate(resource, visible, member, at)
         assert isinstance(member.arguments, ByKey)
         wanted = {
             (item_of(resource, name) or fail(name)).name: value_of(v) for name, v in member.arguments.values.items()
@@ -231,9 +265,8 @@ class Oracle(Foresight):
         rows = self.ordered(target, Listing(), rows)
         return self.row(target, rows[0], selected.selections) if rows else None
 
-    def connection(
-        self, resource: Resource, rows: Sequence[int], listing: Listing, selections: Iterable[Selection]
-    ) -> dict[str, Any]:
+    def page(self, resource: Resource, rows: Sequence[int], listing: Listing) -> "Page":
+        """The page of `rows` that a list shows."""
         listed = [
             row
             for row in rows
@@ -249,10 +282,15 @@ class Oracle(Foresight):
         first, last = none(listing.first), none(listing.last)
         if last is not None:
             page = window[max(len(window) - last, 0) :]
-            more_after, more_before = before is not None, len(page) < len(window)
-        else:
-            page = window[: DEFAULT_PAGE if first is None else first]
-            more_after, more_before = len(page) < len(window), after is not None
+            return Page(len(listed), page, before is not None, len(page) < len(window))
+        page = window[: DEFAULT_PAGE if first is None else first]
+        return Page(len(listed), page, len(page) < len(window), after is not None)
+
+    def connection(
+        self, resource: Resource, rows: Sequence[int], listing: Listing, selections: Iterable[Selection]
+    ) -> dict[str, Any]:
+        shown = self.page(resource, rows, listing)
+        page = shown.rows
         ends = [CursorMark(row) for row in page] if self.tie(resource) is not None else [None] * len(page)
         kind = resource.names.type
         answer: dict[str, Any] = {}
@@ -274,8 +312,8 @@ class Oracle(Foresight):
             elif selected.name == "pageInfo":
                 values = {
                     "__typename": "PageInfo",
-                    "hasNextPage": more_after,
-                    "hasPreviousPage": more_before,
+                    "hasNextPage": shown.more_after,
+                    "hasPreviousPage": shown.more_before,
                     "startCursor": ends[0] if ends else None,
                     "endCursor": ends[-1] if ends else None,
                 }
@@ -283,19 +321,33 @@ class Oracle(Foresight):
                     inner.key: values[inner.name] for inner in self.collect("PageInfo", False, selected.selections)
                 }
             else:
-                answer[selected.key] = kind + "Connection" if selected.name == "__typename" else len(listed)
+                answer[selected.key] = kind + "Connection" if selected.name == "__typename" else shown.total
         return answer
 
-    def aggregate(self, resource: Resource, rows: Sequence[int], member: Field) -> list[dict[str, Any]]:
+    def aggregate(self, resource: Resource, rows: Sequence[int], member: Field, at: At) -> list[dict[str, Any]] | None:
         assert isinstance(member.arguments, Figures)
+        published = self.publication(resource, member)
+        if published is not None:
+            return self.published(resource, member, *published)
+        grouped = self.grouped(resource, rows, member.arguments)
+        call = next(call for call in self.calls if call.at == str(at))
+        if len(grouped) > call.most and call.grants & set(self.bounded):
+            self.deny("QUOTA_EXCEEDED", at)  # more groups than the code lists allow
+            return None
+        return [self.figures(resource, key, members, member) for key, members in grouped]
+
+    def grouped(
+        self, resource: Resource, rows: Sequence[int], arguments: Figures
+    ) -> list[tuple[dict[str, Any], list[int]]]:
+        """The groups of the visible rows that pass, each with its key (item -> compare cell); nulls last."""
         sight = self.sights[resource.code]
-        listed = [row for row in rows if self.passes(resource, member.arguments.where, row) is True]
-        names = [(item_of(resource, name) or fail(name)).name for name in none(member.arguments.group) or ()]
+        listed = [row for row in rows if self.passes(resource, arguments.where, row) is True]
+        names = [(item_of(resource, name) or fail(name)).name for name in none(arguments.group) or ()]
         groups: dict[tuple[Any, ...], list[int]] = {} if names else {(): []}
         for row in listed:
             groups.setdefault(tuple(sight.compare[name][row] for name in names), []).append(row)
         keys = sorted(groups, key=lambda key: [(value is None, value) for value in key])
-        return [self.figures(resource, dict(zip(names, key, strict=True)), groups[key], member) for key in keys]
+        return [(dict(zip(names, key, strict=True)), groups[key]) for key in keys]
 
     def figures(self, resource: Resource, key: Mapping[str, Any], rows: Sequence[int], member: Field) -> dict[str, Any]:
         kind, sight = resource.names.type, self.sights[resource.code]
@@ -320,6 +372,65 @@ class Oracle(Foresight):
                     inside[inner.key] = figure(selected.name, item.type, [c for c in cells if c is not None])
             answer[selected.key] = inside
         return answer
+
+    # --- published cubes ---------------------------------------------------------------------------------------------
+
+    def cube(self, publication: Publication, resource: Resource) -> tuple[Cell, ...]:
+        """The cells of the current period: counted by whoever asks first, and kept."""
+        grant, statistics = publication.grant, publication.grant.statistics
+        assert statistics is not None
+        items = [resource.item_by_name[name] for name in statistics.dimensions + statistics.measures]
+        terms = (
+            [(item.name, item.type) for item in items],
+            statistics,
+            grant.scope,
+            sorted(self.situation.attributes.items()),
+        )
+        key = (grant.id, resource.code, repr(terms), period(statistics.period.value, self.situation.now))
+        if key not in self.books.cubes:
+            sight = self.sights[resource.code]
+            rows = [row for row in sight.rows if sight.holds(grant.scope, row)]
+            self.books.cubes[key] = publish(grant, resource, rows)
+        return self.books.cubes[key]
+
+    def published(
+        self, resource: Resource, member: Field, publication: Publication, asked: Question
+    ) -> list[dict[str, Any]]:
+        groups = ask(self.cube(publication, resource), asked)
+        return [self._published(resource, member, group) for group in groups]
+
+    def _published(self, resource: Resource, member: Field, group: Group) -> dict[str, Any]:
+        kind = resource.names.type
+        answer: dict[str, Any] = {}
+        for selected in self.collect(kind + "Aggregate", False, member.selections):
+            if selected.name == "__typename":
+                answer[selected.key] = kind + "Aggregate"
+                continue
+            if selected.name == "count":
+                answer[selected.key] = group.count
+                continue
+            inside: dict[str, Any] = {}
+            for inner in self.collect("figures", False, selected.selections):
+                if inner.name == "__typename":
+                    inside[inner.key] = kind + _FIGURE_TYPES[selected.name]
+                    continue
+                item = item_of(resource, inner.name) or fail(inner.name)
+                if selected.name == "key":
+                    inside[inner.key] = to_json(item.type, group.key.get(item.name))
+                else:
+                    inside[inner.key] = _of_published(selected.name, item.type, *group.figures[item.name])
+            answer[selected.key] = inside
+        return answer
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page of a list, and how many rows the list has in all."""
+
+    total: int
+    rows: list[int]
+    more_after: bool
+    more_before: bool
 
 
 _FIGURE_TYPES = {
@@ -355,4 +466,15 @@ def figure(function: str, kind: ScalarType, values: list[Any]) -> Any:
         return whole if function == "sum" else whole / len(values)
     if function == "avg":
         total = EXACT.divide(total, Decimal(len(values))).quantize(Decimal("0.000001"), ROUND_HALF_EVEN, EXACT)
+    return to_json(ScalarType.DECIMAL, total)
+
+
+def _of_published(function: str, kind: ScalarType, total: Decimal | None, values: int) -> Any:
+    """The JSON value of a published sum, or of the sum over the published number of values."""
+    if total is None:
+        return None
+    if kind is ScalarType.FLOAT:
+        return float(total) if function == "sum" else float(total) / values
+    if function == "avg":
+        total = EXACT.divide(total, Decimal(values)).quantize(Decimal("0.000001"), ROUND_HALF_EVEN, EXACT)
     return to_json(ScalarType.DECIMAL, total)

@@ -3,14 +3,15 @@
 Shares no code with `authz`, `schema`, `resolvers` or `connectors` (a principal is taken as data). Slow and obvious.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence, Set
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
 from authz.principal import Principal
 from tanglai.catalogue.expressions import FALSE, TRUE, Expression
 from tanglai.catalogue.model import Grant, Item, Relation, Resource, Snapshot
+from tests.oracle.cubes import Publication
 from tests.oracle.predicates import readable, render, truth
 
 Row = Mapping[str, Any]
@@ -71,12 +72,29 @@ class Sight:
     not_followed: dict[str, str | None] = field(default_factory=dict)
     follows: dict[str, list[bool]] = field(default_factory=dict)
     grants: dict[str, set[str]] = field(default_factory=dict)
+    clear_somewhere: set[str] = field(default_factory=set)  # by the rules, whatever the rows are, and the quotas left
+    any_row: bool = False  # a row may be visible, by the rules
+    publications: list[Publication] = field(default_factory=list)
 
     def use(self, item: str) -> str | None:
         """Why `item` may not be used in a filter, an order, a group, a figure or a key; None where it may."""
         if self.denied[item] is not None:
             return self.denied[item]
         return "MASKED_USE" if item in self.masked_only else None
+
+    def without(self, spent: Set[str]) -> "Sight":
+        """The same rows and cells, with all denied that rests on a grant whose quota is used up."""
+        if not spent:
+            return self
+
+        def code(name: str, before: str | None) -> str | None:
+            return before or ("QUOTA_EXCEEDED" if self.grants[name] & spent else None)
+
+        return replace(
+            self,
+            denied={name: code(name, before) for name, before in self.denied.items()},
+            not_followed={name: code(name, before) for name, before in self.not_followed.items()},
+        )
 
     def holds(self, scope: Expression, row: Row) -> bool:
         """A row scope is two-valued: TRUE or not."""
@@ -105,6 +123,8 @@ def see(situation: Situation, resource: Resource) -> Sight:
         clear, masked = _item(sight, item, own, reaches(item.name))
         clear_scopes[item.name] = {scope for _, scope in clear}
         all_scopes |= clear_scopes[item.name] | {scope for _, scope, _ in masked}
+        if clear:
+            sight.clear_somewhere.add(item.name)
         if masked and TRUE not in clear_scopes[item.name]:
             sight.masked.add(item.name)
             if not clear:
@@ -117,7 +137,36 @@ def see(situation: Situation, resource: Resource) -> Sight:
             sight.partial.add(item.name)
     for relation in resource.relations:
         _relation(sight, relation, own, reaches(relation.name))
+    sight.any_row = bool(all_scopes)
+    if sight.gone is None:
+        sight.publications = [
+            Publication(grant, items)
+            for grant in sorted(situation.grants, key=lambda grant: grant.id)
+            if (items := _published(sight, grant, reaches))
+        ]
     return sight
+
+
+def _published(sight: Sight, grant: Grant, reaches: Callable[[str], bool]) -> frozenset[str]:
+    """The items of which `grant` publishes statistics for this requester now; none where it publishes nothing."""
+    situation, statistics = sight.situation, grant.statistics
+    if grant.requester != situation.principal.department.code or grant.resource != sight.resource.code:
+        return frozenset()
+    if statistics is None or _obstacle(situation, grant) != "STATISTICS_ONLY":
+        return frozenset()
+    if not readable(grant.scope, situation.attributes) or grant.scope == FALSE:
+        return frozenset()
+    known = sight.resource.item_by_name
+    dimensions = [known.get(name) for name in statistics.dimensions]
+    measures = [known.get(name) for name in statistics.measures]
+    for item in (*dimensions, *measures):
+        if item is None or grant not in _grants(sight, item.share_class.value):
+            return frozenset()  # what cannot be read, or could not be opened, publishes nothing
+    if not all(item is not None and item.codes for item in dimensions):
+        return frozenset()
+    if not all(item is not None and item.type.numeric for item in measures):
+        return frozenset()
+    return frozenset(name for name in statistics.dimensions + statistics.measures if reaches(name))
 
 
 def _item(

@@ -1,0 +1,57 @@
+"""In charge of a gateway's standing between operations: what is used of quotas and which cubes are published.
+
+It is held against the oracle's books, and given from one gateway to another one that is to answer the same.
+"""
+
+import asyncio
+from collections.abc import Iterable
+from datetime import datetime
+from weakref import WeakKeyDictionary
+
+from tanglai.catalogue.model import Grant
+from tanglai.catalogue.quotas import Counts
+from tanglai.storage.quota_ledger import QuotaLedger
+from tests.gateways import World
+from tests.oracle.books import Books, day_of
+from tests.quotas import MemoryQuotas
+
+_BOOKS: WeakKeyDictionary[World, Books] = WeakKeyDictionary()
+
+
+def books_of(world: World) -> Books:
+    """The oracle's books of the platform that `world` is, from its first operation on."""
+    return _BOOKS.setdefault(world, Books())
+
+
+async def settled(world: World) -> None:
+    """Waits until everything that the last operations used is counted."""
+    while world.ledger._tasks:
+        await asyncio.gather(*world.ledger._tasks)
+
+
+async def balance(world: World, grants: Iterable[Grant], now: datetime) -> None:
+    """What the ledger says is used of each of `grants` is what the books say. Raises AssertionError."""
+    await settled(world)
+    books = books_of(world)
+    for grant in grants:
+        used = (await world.ledger.used([grant.id], day_of(now)))[grant.id]
+        account = books.account(grant.id, now)
+        low, high = account.subjects
+        assert (used.rows, used.requests) == (account.rows, account.requests), (grant.id, used, account)
+        assert low <= used.subjects <= high, (grant.id, used, account)
+        account.subjects = (used.subjects, used.subjects)
+
+
+async def give_standing(world: World, other: World) -> None:
+    """`other` stands where `world` does: the same is used of every quota, the same cubes are published."""
+    await settled(world)
+    quotas = MemoryQuotas()
+    for (grant, day), taken in world.quotas.taken.items():
+        block = world.ledger._blocks.get(grant)
+        spare = block.spare if block is not None and block.day == day else Counts()
+        quotas.taken[grant, day] = taken - spare
+    quotas.subjects = {key: set(known) for key, known in world.quotas.subjects.items()}
+    other.quotas, other.ledger = quotas, QuotaLedger(quotas)
+    other.gateway._quotas = other.ledger
+    other.cubes.kept.clear()
+    other.cubes.kept.update(world.cubes.kept)

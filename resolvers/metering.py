@@ -37,7 +37,7 @@ def subject_of(planning: Planning, resource: Resource, outputs: Outputs, grants:
     """What tells whom a row of `resource` is about, added to `outputs`; None where no quota of `grants` counts that.
 
     The row handle, which tells nothing else; without one, the first key that is clear on some row. A key is unique, so
-    both tell rows apart alike.
+    both tell rows apart alike. Which key it is goes with its value: of two keys both may have the value of the other.
     """
     if all(planning.quotas[grant].subjects is None for grant in grants):
         return None
@@ -47,7 +47,7 @@ def subject_of(planning: Planning, resource: Resource, outputs: Outputs, grants:
     for key in resource.keys:
         rules = [relation.items[name] for name in key.items]
         if all(rule.clear != FALSE for rule in rules):
-            return Subject(tuple(outputs.raw(bind(rule.compare, resource)) for rule in rules))
+            return Subject(tuple(outputs.raw(bind(rule.compare, resource)) for rule in rules), key.items)
     return Subject(())
 
 
@@ -88,6 +88,7 @@ class Meter:
         if call.subject is None:
             return
         places = [offset + output for output in call.subject.outputs]
+        prefix = "\0".join((call.resource.code, *call.subject.key))
         named: set[str] = set()
         unnamed = 0
         for row in rows:
@@ -95,7 +96,7 @@ class Meter:
             if not values or None in values:
                 unnamed += 1
             else:
-                named.add(f"{call.resource.code}\0{values!r}")
+                named.add(f"{prefix}\0{values!r}")
         self._about(call.grants, named, unnamed)
 
     def groups(self, call: AggregateCall | CubeCall, rows: Sequence[Row], arguments: Mapping[str, Any]) -> None:

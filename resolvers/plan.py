@@ -210,9 +210,13 @@ class KeySet:
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """The outputs that tell whom a row is about, none of them null; without any, nobody can tell."""
+    """The outputs that tell whom a row is about, none of them null; without any, nobody can tell.
+
+    They are the row handle, or the items of the key `key`.
+    """
 
     outputs: tuple[int, ...]
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

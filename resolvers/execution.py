@@ -125,7 +125,7 @@ class Execution:
         else:
             own = parents * (self._pages[id(call)].size if call.page is not None else 1)
         if metered:
-            self.meter.expect(call, own)
+            self.meter.expect(call, own if not isinstance(call, RowsCall) or call.delivers else 0)
         if not isinstance(call, RowsCall):
             return 0
         return own + sum(self._bound(child, own, metered) for child in call.children())
@@ -327,7 +327,7 @@ class Execution:
                 group = group[:1]
             pages[key] = (group, more)
             self._count(call.resource.code, len(group))
-        if call.grants:
+        if call.grants and call.delivers:
             self.meter.rows(call, [row for group, _ in pages.values() for row in group], offset)
         renderer = Renderer(self.seals, offset, await self._beyond(call, pages, offset))
         empty = self._empty(call, renderer, 0)

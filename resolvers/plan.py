@@ -257,6 +257,12 @@ class RowsCall:
             self._variants[pattern] = found
         return found
 
+    @property
+    def delivers(self) -> bool:
+        """Whether rows are answered at all: a total and page flags alone are none."""
+        shape = self.shape
+        return isinstance(shape, RowShape) or any(isinstance(part, NodesShape | EdgeShape) for _, part in shape.fields)
+
     def children(self) -> "Iterator[RowsCall]":
         for row in shapes(self.shape):
             for piece in row.pieces:

@@ -114,7 +114,7 @@ class Reckoning:
         for key in resource.keys:
             if all(name in sight.clear_somewhere for name in key.items):
                 cells = [sight.compare[name][row] for name in key.items]
-                return None if None in cells else (resource.code, tuple(cells))
+                return None if None in cells else (resource.code, key.items, tuple(cells))
         return None
 
     def _rows(self, call: Call, starts: list[int]) -> list[int]:

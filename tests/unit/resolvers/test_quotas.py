@@ -189,6 +189,17 @@ async def test_equal_roots_run_once_and_count_once() -> None:
     assert used(world) == Counts(rows=7)
 
 
+@pytest.mark.parametrize("parts", ["totalCount", "pageInfo { hasNextPage hasPreviousPage }", "__typename"])
+async def test_totals_and_page_flags_cost_no_row(parts: str) -> None:
+    """Not even where less is left than a page; they are requests that use the grant."""
+    world = world_of(limited(rows=3, requests=2))
+    query = f'{{ data {{ population {{ residents(where: {{phone: {{startsWith: "138"}}}}) {{ {parts} }} }} }} }}'
+    assert (await world.ask(query)).errors == []
+    assert used(world) == Counts(rows=0, requests=1)
+    assert (await world.ask(query.replace(parts, f"{parts} edges {{ cursor }}"))).codes == ["QUOTA_EXCEEDED"]
+    assert used(world) == Counts(rows=0, requests=1)
+
+
 async def test_every_page_counts_anew() -> None:
     world = world_of(limited(rows=6))
     query = (

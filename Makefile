@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 PORT ?= 8000
+# What plans an operation; authz/ decides, both are held to a coverage of lines and branches.
+PLANNER := resolvers/planner.py,resolvers/roots.py,resolvers/rows.py,resolvers/pages.py,resolvers/connections.py,resolvers/lookups.py,resolvers/entities.py,resolvers/where.py,resolvers/search.py,resolvers/aggregates.py,resolvers/statistics.py,resolvers/metering.py,resolvers/passes.py,resolvers/cells.py,resolvers/entry_paths.py,resolvers/selection.py,resolvers/values.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 .PHONY: demo demo-reset tour test lint bench lock workbench
@@ -35,7 +37,13 @@ lint: $(VENV)/.dev  ## ruff, mypy strict, import contracts
 
 test: lint  ## everything a change must pass
 	$(BIN)/python -m demo tour
+ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
+else
+	$(BIN)/python -m pytest -q --cov --cov-report=
+	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include='authz/*'
+	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=95 --include='$(PLANNER)'
+endif
 
 bench: $(VENV)/.dev  ## measures; CASE=start or CASE=freshness runs one case
 	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE))

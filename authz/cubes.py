@@ -20,6 +20,7 @@ from tanglai.catalogue.predicates import predicate_to_document
 from tanglai.catalogue.scalars import ScalarType, convert, parse, plain_decimal, to_json
 from tanglai.catalogue.statistics import code_values, statistics_faults
 
+_FEW = 10  # a tenth of the rows: by so much an average may be too low
 _DIGITS = 400  # of sums of sums: nothing is rounded but by the grant's base
 
 Key: TypeAlias = tuple[Any, ...]
@@ -115,7 +116,7 @@ def publish(rule: CubeRule, rows: Sequence[Sequence[Any]]) -> Cube:
     """What may be published of the source's groups: key values, number of rows, then sum and number per measure.
 
     Cells and figures of fewer than the minimum are left out, and so are those that round to none; counts and sums are
-    rounded half-even to a multiple of their base.
+    rounded half-even to a multiple of their base. A few that lack a value are no figure either: see `_values`.
     """
     statistics, offset = rule.statistics, len(rule.dimensions)
     codes = [frozenset(code_values(item)) for item in rule.dimensions]
@@ -144,9 +145,22 @@ def _cell(key: Key, numbers: Sequence[Fraction], statistics: Statistics) -> Cell
         return None
     figures: list[Figure | None] = []
     for total, values in zip(numbers[1::2], numbers[2::2], strict=True):
-        number = _count(values, statistics)
+        number = _values(numbers[0], values, statistics)
         figures.append(None if number is None else Figure(_rounded(total, statistics.sum_base), number))
     return Cell(key, count, tuple(figures))
+
+
+def _values(rows: Fraction, values: Fraction, statistics: Statistics) -> int | None:
+    """The number of values that is published with a sum, of a cell of `rows` rows; None where there is no figure.
+
+    INVARIANT: the number of rows less that of values is never the number of a few rows. Where fewer than the minimum
+    lack a value, they are counted as having one if they are at most a tenth, else the figure is left out.
+    """
+    number = _count(values, statistics)
+    lacking = rows - values
+    if number is None or not 0 < lacking < statistics.minimum_cell:
+        return number
+    return _count(rows, statistics) if lacking * _FEW <= rows else None
 
 
 def _count(number: Fraction, statistics: Statistics) -> int | None:

@@ -151,6 +151,12 @@ def _figure(
     number = _rounded_count(len(values), minimum, base)
     if number is None:
         return None
+    lacking = len(rows) - len(values)
+    if 1 <= lacking <= minimum - 1:  # as few as no cell may have, told by nothing: all are counted, or none
+        if Fraction(lacking, len(rows)) > Fraction(1, 10):
+            return None
+        number = _rounded_count(len(rows), minimum, base)
+        assert number is not None
     total = Decimal(0)
     for value in values:  # exact, a float being the number that its shortest text says
         total = EXACT.add(total, Decimal(repr(value)) if item.type is ScalarType.FLOAT else Decimal(value))

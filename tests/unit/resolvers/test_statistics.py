@@ -79,7 +79,12 @@ def people(*groups: tuple[str | None, str, Sequence[int | None]]) -> list[dict[s
     return rows
 
 
-SEEN = (("汉", "1", [10, 20, 30, None]), ("汉", "2", [40, 40, 41]), ("回", "1", [7, 8, 9]), ("回", "2", [1000, 2000]))
+SEEN = (
+    ("汉", "1", [10, 20, 30, None, None, None]),
+    ("汉", "2", [40, 40, 41]),
+    ("回", "1", [7, 8, 9]),
+    ("回", "2", [1000, 2000]),
+)
 
 
 def world(*grants: Grant, rows: Sequence[dict[str, Any]] | None = None, **more: Any) -> World:
@@ -109,7 +114,7 @@ async def test_the_finest_cube_and_what_is_left_of_it() -> None:
     answer = await ask(over, FULL, "(groupBy: [SEX, NATION])")
     assert groups(answer) == [
         {"key": {"nation": "回", "sex": "1"}, "count": 3, "sum": {"income": "24"}, "avg": {"income": "8.000000"}},
-        {"key": {"nation": "汉", "sex": "1"}, "count": 4, "sum": {"income": "60"}, "avg": {"income": "20.000000"}},
+        {"key": {"nation": "汉", "sex": "1"}, "count": 6, "sum": {"income": "60"}, "avg": {"income": "20.000000"}},
         {"key": {"nation": "汉", "sex": "2"}, "count": 3, "sum": {"income": "121"}, "avg": {"income": "40.333333"}},
     ]
     assert answer.extensions["grants"] == ["s1"]
@@ -121,12 +126,12 @@ async def test_the_finest_cube_and_what_is_left_of_it() -> None:
 @pytest.mark.parametrize(
     ("arguments", "selection", "expected"),
     [
-        ("", "{ count sum { income } }", [{"count": 10, "sum": {"income": "205"}}]),
+        ("", "{ count sum { income } }", [{"count": 12, "sum": {"income": "205"}}]),
         ("", "{ sum { income } avg { income } }", [{"sum": {"income": "205"}, "avg": {"income": "22.777778"}}]),
-        ("(groupBy: NATION)", BY_NATION, [["回", 3], ["汉", 7]]),
-        ("(groupBy: [NATION, NATION])", BY_NATION, [["回", 3], ["汉", 7]]),
+        ("(groupBy: NATION)", BY_NATION, [["回", 3], ["汉", 9]]),
+        ("(groupBy: [NATION, NATION])", BY_NATION, [["回", 3], ["汉", 9]]),
         ('(groupBy: NATION, where: {sex: {eq: "2"}})', BY_NATION, [["汉", 3]]),
-        ('(groupBy: NATION, where: {sex: {in: ["1", "2"], eq: "1"}})', BY_NATION, [["回", 3], ["汉", 4]]),
+        ('(groupBy: NATION, where: {sex: {in: ["1", "2"], eq: "1"}})', BY_NATION, [["回", 3], ["汉", 6]]),
         ('(groupBy: NATION, where: {and: [{sex: {eq: "1"}}, {nation: {in: ["回"]}}]})', BY_NATION, [["回", 3]]),
         ("(groupBy: NATION, where: {and: [], sex: {in: []}})", BY_NATION, []),
         ('(where: {nation: {eq: "壮"}})', "{ count }", [{"count": 0}]),
@@ -284,10 +289,10 @@ async def test_reading_is_never_merged_with_a_cube() -> None:
     """What may be read exactly is read; with one item more, all of it comes from the cube."""
     over = world(figures(), make_grant("P/1", "nation", id="r1"))
     exact = await ask(over, "{ key { nation } count }", "(groupBy: NATION)")
-    assert [group["count"] for group in groups(exact)] == [5, 7]
+    assert [group["count"] for group in groups(exact)] == [5, 9]
     assert exact.extensions["grants"] == ["r1"]
     cube = await ask(over, "{ key { nation } count sum { income } }", "(groupBy: NATION)")
-    assert [group["count"] for group in groups(cube)] == [3, 7]
+    assert [group["count"] for group in groups(cube)] == [3, 9]
     assert cube.extensions["grants"] == ["s1"]
 
 
@@ -428,6 +433,18 @@ async def test_case_37_sum_by_average() -> None:
     rounded = world(figures(statistics=terms(base=5)), rows=people(("汉", "1", [100] * 7)))
     (group,) = groups(await ask(rounded, "{ sum { income } avg { income } }"))
     assert (group["sum"]["income"], group["avg"]["income"]) == ("700", "140.000000")  # 700 by 5, not by 7
+
+
+@pytest.mark.parametrize(
+    ("lacking", "average"),
+    [(0, "10.000000"), (1, "9.677419"), (3, "9.090909"), (4, None), (9, None), (10, "10.000000"), (30, "10.000000")],
+)
+async def test_case_37_number_of_rows_less_number_of_values(lacking: int, average: str | None) -> None:
+    """Thirty have an income. Of fewer than ten who have none nothing tells: all are counted, or the figure goes."""
+    rows = people(("汉", "1", [10] * 30 + [None] * lacking))
+    (group,) = groups(await ask(world(figures(statistics=terms(minimum_cell=10)), rows=rows), FULL, "(groupBy: SEX)"))
+    assert group["count"] == 30 + lacking
+    assert (group["sum"], group["avg"]) == ({"income": average and "300"}, {"income": average})
 
 
 # --- non-interference ----------------------------------------------------------------------------------------------

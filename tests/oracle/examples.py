@@ -1,6 +1,6 @@
 """In charge of whole examples: a world, who asks in it, and what."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,9 +11,10 @@ from tests.oracle.dice import Dice, by_dice
 from tests.oracle.graphql_text import write
 from tests.oracle.language import Operation, Walk
 from tests.oracle.operations import Writer
-from tests.oracle.sight import see
+from tests.oracle.rereading import Reading, some_reading
+from tests.oracle.sight import Sight, see
 from tests.oracle.variations import vary
-from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, some_asker, world
+from tests.oracle.worlds import MOMENTS, USUAL, Asker, Bounds, Drawn, some_asker, world
 
 
 class Readable:
@@ -30,6 +31,7 @@ class Asked:
     asker: Asker
     operations: tuple[Operation, ...]
     walk: Walk | None
+    reading: Reading | None = None
 
     def told(self, drawn: Drawn) -> Iterator[str]:
         who = self.asker.principal
@@ -41,6 +43,8 @@ class Asked:
             yield f"  {text}\n    {variables}{' REFUSE' if operation.refuse else ''}"
         if self.walk is not None:
             yield f"  {self.walk}"
+        if self.reading is not None:
+            yield f"  {self.reading}"
 
 
 def told(drawn: Drawn) -> Iterator[str]:
@@ -79,17 +83,37 @@ def examples(bounds: Bounds = USUAL, principals: int = 3, each: int = 3) -> st.S
 
 
 def example(dice: Dice, bounds: Bounds, principals: int, each: int) -> Example:
+    """A world, and up to `principals` askers with up to `each` operations of their own."""
     drawn = world(dice, bounds)
     who: list[Asker] = []
     for _ in range(dice.number(1, principals)):
         who.append(some_asker(dice, drawn, who))
+    return Example(drawn, _asked(dice, drawn, who, lambda: dice.number(1, each)))
+
+
+def long_example(
+    dice: Dice, bounds: Bounds, least: int, fit: Callable[[Drawn], Drawn] = lambda drawn: drawn
+) -> Example:
+    """A world that is asked at least `least` operations, by many askers. `fit` gives it rows that its sources hold."""
+    drawn = fit(world(dice, bounds))
+    who: list[Asker] = []
+    for _ in range(dice.number(12, 20)):
+        who.append(some_asker(dice, drawn, who))
+    each = least // len(who) + 1
+    asked = _asked(dice, drawn, who, lambda: each)
+    return Example(drawn, asked)
+
+
+def _asked(dice: Dice, drawn: Drawn, who: Sequence[Asker], number: Callable[[], int]) -> tuple[Asked, ...]:
+    """What they ask, `number()` operations of its own each, and some more."""
     asked: list[Asked] = []
     asked_before: list[Operation] = []
-    for asker in sorted(who, key=lambda asker: asker.now):  # the platform's clock never goes back
+    in_time = sorted(who, key=lambda asker: asker.now)  # the platform's clock never goes back
+    for place, asker in enumerate(in_time):
         whole = situation(drawn, asker)
         sights = {code: see(whole, resource) for code, resource in drawn.snapshot.resources.items()}
         mine: list[Operation] = []
-        for _ in range(dice.number(1, each)):
+        for _ in range(number()):
             operation = Writer(dice, sights).operation()
             mine.append(operation)
             if dice.chance(1, 3):
@@ -98,5 +122,19 @@ def example(dice: Dice, bounds: Bounds, principals: int, each: int) -> Example:
         mine += dice.some(asked_before, 0, 2)
         asked_before += mine
         walk = Writer(dice, sights).walk() if dice.chance(1, 4) else None
-        asked.append(Asked(asker, tuple(mine), walk))
-    return Example(drawn, tuple(asked))
+        reading = None
+        if dice.chance(1, 3) and (list_ := _some_list(dice, sights)) is not None:
+            until = in_time[place + 1].now if place + 1 < len(in_time) else max(MOMENTS)
+            reading = some_reading(dice, drawn, list_, asker, until)
+        asked.append(Asked(asker, tuple(mine), walk, reading))
+    return tuple(asked)
+
+
+def _some_list(dice: Dice, sights: dict[str, Sight]) -> Walk | None:
+    """A list to be read page by page, of some rows if luck has it."""
+    found: Walk | None = None
+    for _ in range(4):
+        found = Writer(dice, sights).walk()
+        if found is None or sum(sights[found.resource].visible) > 1:
+            break
+    return found

@@ -364,7 +364,9 @@ class Foresight:
         target = self.snapshot.resources[relation.target]
         self.rest_on(self.sights[resource.code].grants[relation.name])
         self.rest_on(self.sights[target.code].grants[relation.inverse])
-        across = target.binding.source != resource.binding.source
+        # Only tables of PostgreSQL are looked into together; of other kinds the link keys are read first.
+        kind = self.snapshot.sources[target.binding.source].kind
+        across = kind != "postgresql" or target.binding.source != resource.binding.source
         for quantifier, operand in quantifiers.items():
             here = at.child(quantifier)
             if operand is None:

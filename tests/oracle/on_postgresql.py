@@ -1,7 +1,7 @@
 """In charge of worlds whose sources are PostgreSQL: tables for a random catalogue, and a gateway that reads them."""
 
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -11,10 +11,10 @@ import asyncpg
 
 from connectors.pool import SourcePool
 from connectors.protocol import Arguments, Connector, Row, SourceQuery
-from resolvers.limits import Limits
 from tanglai.catalogue.model import Resource, Source
 from tanglai.catalogue.scalars import ScalarType, to_json
 from tests.gateways import World
+from tests.oracle.grounds import LIMITS, Ground, Table
 from tests.oracle.worlds import Drawn
 
 TYPES = {
@@ -63,8 +63,17 @@ class HeardSources:
         self.heard.clear()
 
 
+@dataclass
+class PostgreSQLGround(Ground):
+    connection: Any
+
+    async def refill(self, resource: Resource, rows: Table) -> None:
+        await self.connection.execute(f'TRUNCATE "{resource.binding.namespace}"."{resource.binding.table}"')
+        await _insert(self.connection, resource, rows)
+
+
 @asynccontextmanager
-async def on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> AsyncIterator[tuple[Drawn, World]]:
+async def ground_on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> AsyncIterator[Ground]:
     """`drawn` with its resources bound to tables that hold its rows, and the world over them; dropped afterwards."""
     number = next(_NUMBERS)
     namespaces = {key: f"x{number} {key}" for key in drawn.snapshot.sources}
@@ -79,30 +88,50 @@ async def on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> AsyncIterat
         for namespace in namespaces.values():
             await connection.execute(f'CREATE SCHEMA "{namespace}"')
         for resource in resources.values():
-            rows = drawn.rows[resource.binding.source][resource.binding.table]
-            await _fill(connection, resource, rows)
-        world = World(drawn.snapshot, drawn.rows, drawn.grants, limits=Limits(rows=10**9))
-        heard = HeardSources(pool)
-        world.sources = heard  # type: ignore[assignment]
-        world.gateway._sources = heard  # type: ignore[assignment]
-        yield drawn, world
+            await _create(connection, resource)
+            await _insert(connection, resource, drawn.rows[resource.binding.source][resource.binding.table])
+        yield PostgreSQLGround(drawn, over(drawn, pool), connection)
     finally:
         for namespace in namespaces.values():
             await connection.execute(f'DROP SCHEMA IF EXISTS "{namespace}" CASCADE')
         await connection.close()
 
 
-async def _fill(connection: Any, resource: Resource, rows: list[Mapping[str, Any]] | list[dict[str, Any]]) -> None:
+@asynccontextmanager
+async def on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> AsyncIterator[tuple[Drawn, World]]:
+    """`ground_on_postgresql` for those who change nothing."""
+    async with ground_on_postgresql(drawn, url, pool) as ground:
+        yield ground.drawn, ground.world
+
+
+def over(drawn: Drawn, pool: SourcePool) -> World:
+    """A world whose gateway reads real sources, each call written down."""
+    world = World(drawn.snapshot, drawn.rows, drawn.grants, limits=LIMITS)
+    heard = HeardSources(pool)
+    world.sources = heard  # type: ignore[assignment]
+    world.gateway._sources = heard  # type: ignore[assignment]
+    return world
+
+
+def columns_of(resource: Resource) -> dict[str, ScalarType]:
+    """The columns of a resource's table, the handle's last."""
     columns = {item.column.name: item.type for item in resource.items}
     if resource.binding.handle is not None:
         columns[resource.binding.handle.name] = resource.binding.handle.type
-    table = f'"{resource.binding.namespace}"."{resource.binding.table}"'
-    declared = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns.items())
-    await connection.execute(f"CREATE TABLE {table} ({declared})")
+    return columns
+
+
+async def _create(connection: Any, resource: Resource) -> None:
+    declared = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns_of(resource).items())
+    await connection.execute(f'CREATE TABLE "{resource.binding.namespace}"."{resource.binding.table}" ({declared})')
+
+
+async def _insert(connection: Any, resource: Resource, rows: Table) -> None:
+    columns = columns_of(resource)
     values = ", ".join(f"${number}::text::{TYPES[kind]}" for number, kind in enumerate(columns.values(), start=1))
-    for row in rows:
-        texts = [_text(kind, row[name]) for name, kind in columns.items()]
-        await connection.execute(f"INSERT INTO {table} VALUES ({values})", *texts)
+    texts = [[_text(kind, row[name]) for name, kind in columns.items()] for row in rows]
+    table = f'"{resource.binding.namespace}"."{resource.binding.table}"'
+    await connection.executemany(f"INSERT INTO {table} VALUES ({values})", texts)
 
 
 def _text(kind: ScalarType, value: Any) -> str | None:

@@ -233,6 +233,8 @@ class _StatementBuilder:
                 reader = self._dialect.reader(kind, self._writer.scale(output.expression, scope))
             columns.append(column.label(f"o{index}"))
             readers.append(reader)
+        if not columns:  # rows of nothing, which not every SQL can select
+            columns.append(_number(1).label("o0"))
         return columns, readers
 
     def _order(self, order: Sequence[Order], scope: Scope) -> list[Sql]:
@@ -341,6 +343,8 @@ def _number(number: int) -> Sql:
 
 
 def _row_finisher(readers: Sequence[Convert | None]) -> _Finish:
+    if not readers:
+        return lambda fetched, arguments: [() for _ in fetched]
     if not any(readers):
         return lambda fetched, arguments: [tuple(row) for row in fetched]
 

@@ -288,6 +288,12 @@ async def test_limits(subject: Subject) -> None:
         )
 
 
+async def test_rows_of_nothing(subject: Subject) -> None:
+    """Only how many there are is asked, as where `@skip` leaves no field of the rows."""
+    query = SourceQuery(source="s", namespace=None, table="people", outputs=(), order=BY_ID, limit=3)
+    assert await subject.fetch(query) == [(), (), ()]
+
+
 async def test_links_of_one_column(subject: Subject) -> None:
     query = listing(outputs=(RawOutput(ID),), links=(CODE,), order=(Order(ID, True),))
     rows = await subject.fetch(query, {KEYS: ["640101", "", "none", "640101"]})

@@ -5,6 +5,7 @@ import pytest
 from resolvers.document import MAX_PAIRS
 from tests.attack.book import Book
 from tests.attack.worlds import Pair
+from tests.cases import case
 from tests.catalogues import population
 from tests.gateways import World
 from tests.unit.resolvers.conftest import follow_all, rows
@@ -90,6 +91,7 @@ ATTEMPTS = [
 ]  # fmt: skip
 
 
+@case(43)
 @pytest.mark.parametrize("document", ATTEMPTS)
 async def test_refused_whole_before_any_source(document: str) -> None:
     world = World(population(), rows(), follow_all())
@@ -99,6 +101,7 @@ async def test_refused_whole_before_any_source(document: str) -> None:
     assert world.sources.calls == []
 
 
+@case(44)
 @book.attempt(420, "The same root under sixty aliases", "equal calls run once")
 async def test_equal_calls_run_once() -> None:
     world = Pair().worlds[0]
@@ -123,6 +126,7 @@ CYCLES = [
 ]  # fmt: skip
 
 
+@case(43)
 @pytest.mark.parametrize("cycle", CYCLES)
 async def test_cycles_of_fragments(cycle: str) -> None:
     world = Pair().worlds[0]
@@ -131,6 +135,7 @@ async def test_cycles_of_fragments(cycle: str) -> None:
     assert "data" not in answer.body
 
 
+@case(43, twin=True)
 @book.attempt(422, "What a client may well send is not refused by these bounds", "positive twin")
 async def test_reasonable_documents_pass() -> None:
     world = World(population(), rows(), follow_all())

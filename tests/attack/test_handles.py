@@ -10,6 +10,7 @@ import pytest
 from resolvers.seals import CURSOR, ROW, SealKey, Seals
 from tests.attack.book import Book
 from tests.attack.worlds import SEALS, Pair, grants, row_id, snapshot
+from tests.cases import case, hole
 from tests.catalogues import MARKET_REGULATION
 from tests.gateways import World, requester
 from tests.unit.resolvers.conftest import RESIDENT, VEHICLE, rows
@@ -139,6 +140,8 @@ async def test_other_keys() -> None:
     assert (await world.ask(PAGE.format(""), {"c": other.seal(CURSOR, b"", [1])})).codes == ["BAD_CURSOR"]
 
 
+@hole("dab-cursor")
+@case(5)
 @book.attempt(514, "Read a cursor, or learn the length of what is in it", "encrypted and padded")
 async def test_cursors_are_opaque() -> None:
     lengths = {len(SEALS.seal(CURSOR, b"", [value, 1])) for value in ("", "a", "abcdefghij", "张三丰")}

@@ -7,6 +7,7 @@ import pytest
 from tanglai.catalogue.expressions import Not
 from tests.attack.book import Book
 from tests.attack.worlds import ODD, Pair, open_grants, row_id
+from tests.cases import case
 from tests.gateways import make_grant
 from tests.unit.resolvers.conftest import RESIDENT
 
@@ -132,6 +133,7 @@ ATTEMPTS = [
 ]  # fmt: skip
 
 
+@case(11, 12, 13, 36)
 @pytest.mark.parametrize("query", ATTEMPTS)
 async def test_hidden_rows_and_cells_change_no_answer(query: str) -> None:
     answer = await Pair().alike(query)
@@ -140,6 +142,7 @@ async def test_hidden_rows_and_cells_change_no_answer(query: str) -> None:
     assert not any(value in text for value in ("secret", "other", "138000", "138111"))
 
 
+@case(11, 12, 13, 36, twin=True)
 async def test_the_worlds_differ_for_who_may_see_them() -> None:
     """Positive twin: with grants for everything the same questions have different answers."""
     different = 0
@@ -149,6 +152,7 @@ async def test_the_worlds_differ_for_who_may_see_them() -> None:
     assert different >= 45
 
 
+@case(32)
 @book.attempt(163, "Join the items of one grant with the rows of another", "grants never multiply")
 async def test_no_cross_product() -> None:
     held = [make_grant(RESIDENT, "name sex", id="a", scope=ODD), make_grant(RESIDENT, "income", id="b", scope=Not(ODD))]

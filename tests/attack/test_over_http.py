@@ -14,6 +14,7 @@ import pytest
 
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.attack.book import Book
+from tests.cases import case
 from tests.http.nodes import REGISTERS, RESOURCE, Node, Platform, make_source
 
 book = Book(__name__, "Over HTTP, on a real node with a real database")
@@ -57,6 +58,7 @@ def phones(node: Node, platform: Platform, where: Any) -> list[str]:
     return [one["phone"] for one in body["data"]["data"]["people"]["persons"]["nodes"] if one["phone"]]
 
 
+@case(16, twin=True)
 def test_the_scope_holds(node: Node, platform: Platform) -> None:
     """Positive twin: nine phones of fifty are clear."""
     assert phones(node, platform, {}) == [f"{SECRET}{n:04}" for n in range(1, 10)]
@@ -92,6 +94,7 @@ INJECTED = [
 ]  # fmt: skip
 
 
+@case(16)
 @pytest.mark.parametrize("value", INJECTED)
 def test_no_value_is_read_as_sql(node: Node, platform: Platform, value: str) -> None:
     for operator in ("eq", "startsWith", "contains"):
@@ -138,6 +141,7 @@ HEADERS = [
 ]  # fmt: skip
 
 
+@case(34)
 @pytest.mark.parametrize("headers", HEADERS)
 def test_headers(node: Node, platform: Platform, headers: list[tuple[str, str]]) -> None:
     accept = ("Accept", "application/graphql-response+json")
@@ -155,6 +159,7 @@ SPOOFED = [
 ]
 
 
+@case(38)
 @book.attempt(817, "A department, a role or a user in a header or a cookie", "identity is in the token alone")
 def test_no_header_names_who_asks(node: Node, platform: Platform) -> None:
     status, body, _ = send(node, "POST", "/graphql", [JSON, *SPOOFED], ASKED)
@@ -163,6 +168,7 @@ def test_no_header_names_who_asks(node: Node, platform: Platform) -> None:
     assert sum(one["phone"] is not None for one in json.loads(body)["data"]["data"]["people"]["persons"]["nodes"]) == 9
 
 
+@case(45)
 @book.attempt(818, "A query by GET, a form or plain text from another site", "no token, no preflight: refused")
 def test_cross_site_requests(node: Node) -> None:
     query = quote("{ data { people { persons { nodes { phone } } } } }")
@@ -200,6 +206,7 @@ def test_odd_bodies(node: Node, platform: Platform) -> None:
         assert (status, b'"data"' in answer) == (400, False)
 
 
+@case(30)
 @book.attempt(821, "The schema, suggestions and types without a token", "nothing to outsiders")
 def test_outsiders_learn_nothing(node: Node) -> None:
     for query in ("{ __schema { types { name } } }", "{ __typename }", "{ pepole }", "{"):
@@ -211,6 +218,7 @@ def test_outsiders_learn_nothing(node: Node) -> None:
         assert send(node, "GET", path, [])[0] == 404, path
 
 
+@case(46)
 @book.attempt(
     822, "Read names of tables, hosts, columns or values in errors of a source that is broken", "typed errors"
 )
@@ -233,6 +241,7 @@ def test_errors_of_the_source_tell_nothing(node: Node, platform: Platform) -> No
     assert len(phones(node, platform, {})) == 9
 
 
+@case(30)
 @book.attempt(823, "Suggestions of hidden names in errors of validation", "they name what the schema shows anyway")
 def test_suggestions(node: Node, platform: Platform) -> None:
     query = "{ data { people { persons { nodes { phon handl } } } } }"
@@ -244,6 +253,7 @@ def test_suggestions(node: Node, platform: Platform) -> None:
     assert b"phone" not in outsider.raw
 
 
+@case(46)
 @book.attempt(824, "Read values, queries or tokens in the log", "neither is logged")
 def test_the_log_holds_no_values(node: Node, platform: Platform) -> None:
     marker = f"{SECRET}0042"

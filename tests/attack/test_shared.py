@@ -11,6 +11,7 @@ from tanglai.catalogue.expressions import Attribute, Compare, CompareOp, ItemRef
 from tanglai.catalogue.model import GrantState
 from tests.attack.book import Book
 from tests.attack.worlds import LATER, ODD, TEXT, grants, snapshot
+from tests.cases import case
 from tests.catalogues import MARKET_REGULATION, PUBLIC_SECURITY, YINCHUAN, population
 from tests.gateways import World, make_grant, requester
 from tests.unit.resolvers.conftest import RESIDENT, rows
@@ -80,6 +81,7 @@ PEOPLE = {
 }
 
 
+@case(40)
 @book.attempt(
     303, "Ask after somebody who sees more, in a warm cache", "decisions and plans by everything that shapes V"
 )
@@ -97,6 +99,7 @@ async def test_warm_caches_give_the_answers_of_cold_ones() -> None:
         assert b"secret" not in cold[name], name
 
 
+@case(39)
 @book.attempt(304, "Ask at the same time as somebody who sees more", "one request, one decision, one set of loaders")
 async def test_two_principals_at_once() -> None:
     held = [*grants(), make_grant(RESIDENT, "passport", id="p", scope=ODD)]
@@ -107,6 +110,7 @@ async def test_two_principals_at_once() -> None:
     assert [body == alone[name] for name, body in zip(names, together, strict=True)] == [True] * len(names)
 
 
+@case(34)
 @book.attempt(305, "Use a grant for one purpose under another", "the purpose is compared exactly")
 @pytest.mark.parametrize("purpose", ["statistics", "Assistance", "assistance ", "ａssistance", "assistance\u200b", ""])
 async def test_another_purpose(purpose: str) -> None:
@@ -134,6 +138,7 @@ async def test_a_purpose_of_another_kind(purpose: Any) -> None:
     assert (answer.codes, "data" in answer.body) == (["BAD_INPUT"], False)
 
 
+@case(34)
 @book.attempt(308, "Swap purposes in a warm cache", "the purpose is part of the decision's key")
 async def test_purposes_share_no_decision() -> None:
     held = [make_grant(RESIDENT, "name", id="a"), make_grant(RESIDENT, "name passport", id="s", purpose="statistics")]
@@ -156,6 +161,7 @@ async def test_operations_of_one_document() -> None:
         assert (await world.ask(SEVERAL, operation=name)).codes == codes
 
 
+@case(23)
 @book.attempt(310, "Toggle a denied item by `@skip` in a warm cache", "directives are part of the plan's key")
 async def test_directives_share_no_plan() -> None:
     query = "query($a: Boolean!) { data { population { residents { nodes { name passport @skip(if: $a) } } } } }"
@@ -164,6 +170,7 @@ async def test_directives_share_no_plan() -> None:
         assert (await world.ask(query, {"a": given})).codes == codes
 
 
+@case(40)
 @book.attempt(
     311, "Change the item of a filter by a variable in a warm cache", "the shape of variables is part of the key"
 )
@@ -174,6 +181,7 @@ async def test_shapes_share_no_plan() -> None:
         assert (await world.ask(query, {"w": {item: {"eq": "n1"}}})).codes == codes
 
 
+@case(33)
 @pytest.mark.parametrize("state", [GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED])
 @book.attempt(
     312, "Go on paging with an old cursor after the grant is suspended or has ended", "every page decides anew"
@@ -190,6 +198,7 @@ async def test_no_page_after_the_end(state: GrantState) -> None:
     assert world.sources.calls == []
 
 
+@case(33)
 @book.attempt(313, "Keep asking while the grant runs out by the clock alone", "a decision ends when a grant does")
 async def test_the_clock_ends_a_decision() -> None:
     held = [replace(grant, valid_to=LATER) for grant in grants()]
@@ -199,6 +208,7 @@ async def test_the_clock_ends_a_decision() -> None:
     assert b"n1" not in await seen(world, requester())
 
 
+@case(33)
 @book.attempt(314, "Use a grant before it begins", "from <= now")
 async def test_not_yet() -> None:
     held = [replace(grant, valid_from=LATER, valid_to=None) for grant in grants()]

@@ -13,6 +13,7 @@ from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server.identity import TokenVerifier, bearer, principal_from_claims
 from tanglai.server.keys import FixedKeys
 from tests.attack.book import Book
+from tests.cases import case
 from tests.unit.server import samples
 from tests.unit.server.samples import EC, OTHER_EC, POLICE, RSA, claims, token
 
@@ -96,6 +97,7 @@ FORGED = [
 ]  # fmt: skip
 
 
+@case(38)
 @pytest.mark.parametrize("text", FORGED)
 async def test_refused_in_one_way(text: str) -> None:
     with pytest.raises(TanglaiError) as caught:
@@ -104,6 +106,7 @@ async def test_refused_in_one_way(text: str) -> None:
     assert caught.value.message == "a valid bearer token is needed"
 
 
+@case(38, twin=True)
 async def test_the_good_token_passes() -> None:
     """Positive twin."""
     assert (await verifier().verify(token(claims()))).department == POLICE

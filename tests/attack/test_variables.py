@@ -6,6 +6,7 @@ import pytest
 
 from tests.attack.book import Book
 from tests.attack.worlds import Pair, grants
+from tests.cases import case
 from tests.catalogues import population
 from tests.gateways import World
 from tests.unit.resolvers.conftest import follow_all, rows
@@ -105,6 +106,7 @@ REFUSED = [
 ]  # fmt: skip
 
 
+@case(14)
 @pytest.mark.parametrize(("query", "variables"), REFUSED)
 async def test_refused_before_any_source(query: str, variables: dict[str, Any]) -> None:
     world = Pair().worlds[0]
@@ -130,6 +132,7 @@ ALIKE = [
 ]  # fmt: skip
 
 
+@case(14, 15)
 @pytest.mark.parametrize(("query", "variables", "expected"), ALIKE)
 async def test_never_more_rows_than_are_visible(query: str, variables: dict[str, Any], expected: int) -> None:
     answer = await Pair().alike(query, variables)

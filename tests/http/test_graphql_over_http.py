@@ -13,6 +13,7 @@ from urllib.parse import urlencode
 import pytest
 
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
+from tests.cases import case
 from tests.http.platform import Platform, TinyGateway, running
 from tests.unit.server import samples
 
@@ -38,6 +39,7 @@ def authorized(platform: Platform, **more: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {platform.token()}", **more}
 
 
+@case(48, twin=True)
 def test_a_query(platform: Platform) -> None:
     answer = platform.ask("query Q($t: String) { echo(text: $t) asks }", variables={"t": "银川"}, operationName="Q")
     assert answer.status == 200
@@ -72,6 +74,7 @@ def test_what_is_not_given(platform: Platform, missing: dict[str, Any]) -> None:
     assert (request.purpose, request.language) == (None, "en")
 
 
+@case(48)
 @pytest.mark.parametrize(
     ("accept", "content_type"),
     [
@@ -104,6 +107,7 @@ def test_accept(platform: Platform, accept: str | None, content_type: str | None
         assert (answer.status, answer.headers["content-type"]) == (200, content_type)
 
 
+@case(48)
 @pytest.mark.parametrize(
     ("content_type", "status"),
     [
@@ -135,6 +139,7 @@ def test_a_compressed_body_is_not_read(platform: Platform) -> None:
     assert platform.send("POST", "/graphql", gzip.compress(b'{"query":"{hello}"}'), headers).status == 415
 
 
+@case(48)
 @pytest.mark.parametrize("media", ["application/json", "application/graphql-response+json"])
 @pytest.mark.parametrize(
     "body",
@@ -190,6 +195,7 @@ def test_batches_are_named(platform: Platform) -> None:
     assert "batches are not supported" in answer.json["errors"][0]["message"]
 
 
+@case(48)
 @pytest.mark.parametrize(
     ("accept", "status"), [("application/json", 200), ("application/graphql-response+json", 400)], ids=["json", "new"]
 )
@@ -207,6 +213,7 @@ def test_a_field_error_is_an_answer(platform: Platform, accept: str) -> None:
 
 
 class TestGet:
+    @case(45, 48, twin=True)
     def test_a_query(self, platform: Platform) -> None:
         parameters = {
             "query": "query Q($t: String) { echo(text: $t) }",
@@ -221,6 +228,7 @@ class TestGet:
         assert (request.read_only, request.operation_name) == (True, "Q")
         assert request.extensions == {"purpose": "p"}
 
+    @case(45, 48)
     @pytest.mark.parametrize("accept", ["application/json", "application/graphql-response+json"])
     def test_mutations_are_for_post(self, platform: Platform, accept: str) -> None:
         path = f"/graphql?{urlencode({'query': 'mutation { touch }'})}"
@@ -260,6 +268,7 @@ class TestGet:
         assert platform.send("GET", path, headers=authorized(platform)).status == 413
 
 
+@case(48)
 @pytest.mark.parametrize("method", ["PUT", "PATCH", "DELETE", "HEAD", "TRACE", "QUERY"])
 def test_other_methods(platform: Platform, method: str) -> None:
     answer = platform.send(method, "/graphql", headers=authorized(platform))
@@ -267,6 +276,7 @@ def test_other_methods(platform: Platform, method: str) -> None:
 
 
 class TestIdentity:
+    @case(30)
     @pytest.mark.parametrize(
         "authorization",
         [
@@ -316,6 +326,7 @@ class TestIdentity:
         ]:
             assert platform.send("GET", path, headers=headers).status == 401
 
+    @case(38)
     @pytest.mark.parametrize(
         "headers",
         [
@@ -331,6 +342,7 @@ class TestIdentity:
         assert first.principal == second.principal
         assert second.purpose is None
 
+    @case(38)
     def test_two_identities(self, platform: Platform) -> None:
         with socket.create_connection(platform.address, timeout=10) as connection:
             line = f"Authorization: Bearer {platform.token()}\r\n"
@@ -363,12 +375,14 @@ class TestIdentity:
 class TestForgedRequests:
     """What a page of another site can make a browser send: never with `Authorization` (case 45)."""
 
+    @case(45)
     @pytest.mark.parametrize("site", ["cross-site", "same-site", "none"])
     def test_get(self, platform: Platform, site: str) -> None:
         headers = {"Sec-Fetch-Site": site, "Origin": "https://evil.example.invalid", "Cookie": "session=1"}
         assert platform.send("GET", "/graphql?query=mutation{touch}", headers=headers).status == 401
         assert not platform.gateway.requests
 
+    @case(45)
     @pytest.mark.parametrize(
         "content_type", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"]
     )
@@ -381,6 +395,7 @@ class TestForgedRequests:
         )
         assert not platform.gateway.requests
 
+    @case(45)
     def test_preflight_from_elsewhere(self, platform: Platform) -> None:
         headers = {"Origin": "https://evil.example.invalid", "Access-Control-Request-Method": "POST"}
         answer = platform.send("OPTIONS", "/graphql", headers=headers)
@@ -475,6 +490,7 @@ def test_several_requests_on_one_connection(platform: Platform) -> None:
 
 
 class TestFailures:
+    @case(46)
     def test_what_is_unforeseen_stays_inside(self, platform: Platform, capsys: pytest.CaptureFixture[str]) -> None:
         platform.gateway.failure = RuntimeError("SELECT secret FROM t WHERE host = 'db.internal'")
         answer = platform.ask(headers={"X-Request-Id": "failure-17"})

@@ -19,6 +19,7 @@ import pytest
 from tanglai.server.issuer import DemoIssuer
 from tanglai.server.settings import Settings
 from tanglai.storage.embedded import EmbeddedPostgres
+from tests.cases import case
 from tests.http.nodes import PROVIDER, REGISTERS, RESOURCE, Node, Platform, Reply, make_source
 
 PHONES = "{ data { people { persons(first: 5) { nodes { number phone } } } } }"
@@ -73,6 +74,8 @@ def test_a_published_resource_is_queryable_on_every_node_without_restart(
     assert "no new version" in again.stdout
 
 
+@case(33)
+@case(33, twin=True)
 def test_a_grant_suspended_elsewhere_gives_no_row_a_second_later(platform: Platform, nodes: tuple[Node, Node]) -> None:
     token = platform.token()
     for node in nodes:
@@ -164,6 +167,7 @@ def test_bad_input_is_a_typed_error(
     assert nodes[0].process.poll() is None
 
 
+@case(47)
 def test_no_answer_without_its_audit_record_whatever_is_killed(platform: Platform) -> None:
     """The platform database and a node are killed under load; every answer that a client got has its record."""
     token = platform.token()

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 from tanglai.storage.embedded import EmbeddedPostgres
+from tests.cases import case
 from tests.http.nodes import REGISTERS, RESOURCE, Node, Platform, Reply, make_source
 
 ROWS = 200
@@ -77,6 +78,7 @@ def used(platform: Platform, department: str, id: str) -> dict[str, Any]:
     return next(dict(line) for line in map(json.loads, lines) if line["grant"] == id)
 
 
+@case(35)
 def test_two_nodes_and_one_that_dies_never_overshoot(platform: Platform) -> None:
     token = platform.token()
     with platform.node() as one, platform.node() as other:

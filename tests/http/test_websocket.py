@@ -13,6 +13,7 @@ from websockets.typing import Subprotocol
 
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server.identity import LEEWAY_SECONDS
+from tests.cases import case
 from tests.http.platform import Platform, StreamingGateway, running
 from tests.unit.server import samples
 from tests.unit.server.test_identity import ChangingKeys
@@ -82,6 +83,7 @@ def opened(platform: Platform, token: str | None = None, **headers: str) -> Iter
         yield client
 
 
+@case(31, twin=True)
 def test_a_query(platform: Platform) -> None:
     with opened(platform, **{"Accept-Language": "zh"}) as client:
         client.say(
@@ -152,6 +154,7 @@ def test_ping_and_pong(platform: Platform) -> None:
 
 
 class TestCloseCodes:
+    @case(31)
     def test_subscribing_before_the_acknowledgement(self, platform: Platform) -> None:
         with raw(platform, Authorization=f"Bearer {platform.token()}") as client:
             client.say(id="1", type="subscribe", payload={"query": "{ hello }"})
@@ -217,10 +220,12 @@ class TestCloseCodes:
             client.say(type="connection_init", payload=[])
             assert client.closed() == 4400
 
+    @case(31)
     def test_no_init(self) -> None:
         with running(websocket_init_seconds=0.05) as platform, raw(platform) as client:
             assert client.closed() == 4408
 
+    @case(31, twin=True)
     def test_an_acknowledged_connection_stays(self) -> None:
         with running(websocket_init_seconds=0.05) as platform, opened(platform) as client:
             time.sleep(0.15)
@@ -234,6 +239,7 @@ class TestCloseCodes:
 
 
 class TestIdentity:
+    @case(31)
     @pytest.mark.parametrize(
         "payload",
         [
@@ -275,6 +281,7 @@ class TestIdentity:
             client.say(type="connection_init", payload={"Authorization": f"Bearer {token}"})
             assert client.closed() == 4403
 
+    @case(31)
     def test_the_token_ends(self) -> None:
         now = [time.time()]
         with running(clock=lambda: now[0]) as platform:
@@ -284,6 +291,7 @@ class TestIdentity:
                 assert client.closed() == 4401
             assert platform.gateway.cancelled == 1
 
+    @case(31)
     def test_the_key_is_withdrawn(self) -> None:
         keys = ChangingKeys(samples.jwks(("a", samples.EC)))
         with running(keys=keys) as platform, opened(platform) as client:
@@ -314,6 +322,7 @@ class TestIdentity:
 
 
 class TestHandshake:
+    @case(31)
     @pytest.mark.parametrize("protocol", ["graphql-ws", "nonsense", None])
     def test_other_protocols(self, platform: Platform, protocol: str | None) -> None:
         if protocol is None:
@@ -324,12 +333,14 @@ class TestHandshake:
             assert client.connection.subprotocol is None
             assert client.closed() == 4406
 
+    @case(31)
     @pytest.mark.parametrize("origin", ["https://evil.example.invalid", "null", "http://127.0.0.1:1", "file://"])
     def test_foreign_origins(self, platform: Platform, origin: str) -> None:
         with pytest.raises(InvalidStatus) as caught, raw(platform, origin=origin):
             pass
         assert caught.value.response.status_code == 403
 
+    @case(31, twin=True)
     def test_own_origin(self, platform: Platform) -> None:
         with raw(platform, origin=platform.url) as client:
             client.say(type="ping")
@@ -350,6 +361,7 @@ class TestHandshake:
                 pass
             assert caught.value.response.status_code == 403
 
+    @case(31)
     def test_too_many_connections(self) -> None:
         with running(max_websockets=1) as platform, opened(platform):
             with pytest.raises(InvalidStatus) as caught, raw(platform):
@@ -359,6 +371,7 @@ class TestHandshake:
 
 
 class TestBounds:
+    @case(31)
     def test_operations_of_a_connection(self, platform: Platform) -> None:
         with opened(platform) as client:
             for number in range(4):
@@ -371,6 +384,7 @@ class TestBounds:
             client.say(id="now", type="subscribe", payload={"query": "{ hello }"})
             assert client.hear()["id"] == "now"
 
+    @case(31)
     def test_operations_of_the_process(self) -> None:
         with running(max_concurrent=1) as platform, opened(platform) as client:
             client.say(id="1", type="subscribe", payload={"query": "{ wait }"})

@@ -42,6 +42,7 @@ from tanglai.catalogue.model import (
 )
 from tanglai.catalogue.rules import rule_set
 from tanglai.catalogue.scalars import ScalarType
+from tests.cases import case
 from tests.catalogues import (
     CONDITIONAL,
     MARKET_REGULATION,
@@ -184,6 +185,7 @@ def test_not_shared_without_grant_names_consultation() -> None:
     assert denial.remedy.action is RemedyAction.CONSULT
 
 
+@case(38)
 def test_own_data_needs_the_department_of_the_source_and_the_role() -> None:
     owner = principal(department=PUBLIC_SECURITY, roles=frozenset({OWN_DATA_ROLE}))
     assert view(who=owner, purpose=None).resolve("file", Use.WHERE) == ItemRef("file", ScalarType.TEXT)
@@ -234,6 +236,7 @@ def test_statistics_and_relation_only_grants_make_no_row_visible() -> None:
     assert code(relation.resolve("owner", Use.SELECT)) is ErrorCode.GRANT_REQUIRED
 
 
+@case(32)
 def test_two_grants_do_not_multiply() -> None:
     """Case 32: items of one grant on the rows of the other stay null."""
     relation = view(grant("g1", "phone", scope=CITY), grant("g2", "home", scope=COUNTY))
@@ -244,6 +247,7 @@ def test_two_grants_do_not_multiply() -> None:
     assert home.branches[0][0] == IsTrue(COUNTY)
 
 
+@case(32, twin=True)
 def test_scopes_of_grants_on_one_item_are_joined_by_or_in_any_order() -> None:
     one, two = grant("g1", scope=CITY), grant("g2", scope=COUNTY)
     assert view(one, two).fingerprint == view(two, one).fingerprint

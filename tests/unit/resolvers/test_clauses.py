@@ -10,6 +10,7 @@ from resolvers.seals import CURSOR
 from tanglai.catalogue.expressions import Compare, CompareOp, Expression, ItemRef, Match, MatchOp, Not, Value
 from tanglai.catalogue.model import ShareClass, Snapshot
 from tanglai.catalogue.scalars import ScalarType
+from tests.cases import case, hole
 from tests.catalogues import population
 from tests.gateways import World, make_grant, requester
 from tests.unit.resolvers.conftest import HOUSEHOLD, RESIDENT, VEHICLE, follow_all, resident, rows
@@ -52,6 +53,8 @@ DENIED_FILTERS = [
 ]
 
 
+@hole("hasura-exists")
+@case(1, 2, 3)
 @pytest.mark.parametrize("where", DENIED_FILTERS)
 async def test_cases_1_to_3_a_denied_item_in_where_refuses_before_any_source(linked: World, where: str) -> None:
     answer = await linked.ask(residents(f"where: {where}"))
@@ -62,6 +65,7 @@ async def test_cases_1_to_3_a_denied_item_in_where_refuses_before_any_source(lin
     assert answer.errors[0]["extensions"]["remedy"]["action"] == "APPLY"
 
 
+@case(1, 2, 3, twin=True)
 @pytest.mark.parametrize("where", DENIED_FILTERS)
 async def test_cases_1_to_3_twin_with_a_grant_the_same_filter_answers(where: str) -> None:
     world = World(population(), rows(), [*follow_all(), make_grant(RESIDENT, "passport")])
@@ -70,6 +74,7 @@ async def test_cases_1_to_3_twin_with_a_grant_the_same_filter_answers(where: str
     assert world.sources.calls or where == "{passport: {in: []}}"
 
 
+@case(1)
 async def test_case_1_a_denied_filter_in_a_variable_is_denied_too(world: World) -> None:
     query = "query($w: ResidentWhere) { data { population { residents(where: $w) { nodes { name } } } } }"
     assert (await world.ask(query, {"w": {"passport": {"eq": "x"}}})).codes == ["GRANT_REQUIRED"]
@@ -77,12 +82,15 @@ async def test_case_1_a_denied_filter_in_a_variable_is_denied_too(world: World) 
     assert len(nodes(await world.ask(query, {"w": {"name": {"eq": "n1"}}}))) == 1
 
 
+@case(5)
 async def test_case_5_order_by_a_denied_item(world: World) -> None:
     answer = await world.ask(residents("orderBy: [{passport: ASC}]"))
     assert answer.codes == ["GRANT_REQUIRED"]
     assert world.sources.calls == []
 
 
+@hole("dab-cursor")
+@case(5)
 async def test_case_5_a_cursor_is_sealed_and_holds_compare_cells_only() -> None:
     world = World(population(), rows(), [make_grant(RESIDENT, "height", scope=ODD)])
     fields = "edges { cursor node { name } }"
@@ -96,6 +104,7 @@ async def test_case_5_a_cursor_is_sealed_and_holds_compare_cells_only() -> None:
     assert len({len(cursor) for cursor in cursors}) == 1
 
 
+@case(6, 7)
 @pytest.mark.parametrize(
     "field",
     [
@@ -116,6 +125,7 @@ async def test_cases_6_and_7_groups_and_aggregates_over_denied_items(world: Worl
     assert (await opened.ask(f"{{ data {{ population {{ {field} }} }} }}")).errors == []
 
 
+@case(6, 10)
 @pytest.mark.parametrize(
     "use",
     [
@@ -136,6 +146,7 @@ async def test_cases_6_and_10_a_masked_item_is_selected_and_nothing_more(use: st
     assert shown.extensions["masked"] == ["data.population.residents.nodes.phone"]
 
 
+@case(9)
 async def test_case_9_a_relation_needs_its_own_grant_and_its_keys_stay_inside(world: World) -> None:
     fields = "nodes { name household { address } }"
     answer = await world.ask(residents("first: 1", fields))
@@ -150,6 +161,7 @@ async def test_case_9_a_relation_needs_its_own_grant_and_its_keys_stay_inside(wo
     assert "h1" not in answer.response.body.decode().replace("street", "")
 
 
+@case(10, 11)
 async def test_cases_10_and_11_hidden_values_do_not_matter() -> None:
     """Two worlds that differ only where the grant does not reach answer byte for byte alike, with equal calls."""
     even = Compare(CompareOp.EQ, ItemRef("sex", TEXT), Value("2", TEXT))
@@ -177,6 +189,8 @@ async def test_cases_10_and_11_hidden_values_do_not_matter() -> None:
         assert answers[0] == answers[1], query
 
 
+@hole("hasura-relations")
+@case(12)
 async def test_case_12_row_scope_holds_through_relations() -> None:
     """Plates are visible on some vehicles only; the others cannot be found through their keepers either."""
     own = Match(MatchOp.STARTS_WITH, ItemRef("plate", TEXT), Value("P1", TEXT))
@@ -194,6 +208,7 @@ async def test_case_12_row_scope_holds_through_relations() -> None:
     ]
 
 
+@case(13)
 async def test_case_13_counts_pages_and_aggregates_obey_row_scope() -> None:
     snapshot = closed(HOUSEHOLD)
     scope = Not(Compare(CompareOp.EQ, ItemRef("number", TEXT), Value("h1", TEXT)))
@@ -217,6 +232,7 @@ async def test_case_13_counts_pages_and_aggregates_obey_row_scope() -> None:
     assert nothing.sources.calls == []
 
 
+@case(14)
 async def test_case_14_an_undefined_variable_never_widens(world: World) -> None:
     query = "query($p: String) { data { population { residents(where: {name: {eq: $p}}) { nodes { name } } } } }"
     answer = await world.ask(query)
@@ -228,6 +244,7 @@ async def test_case_14_an_undefined_variable_never_widens(world: World) -> None:
     assert (await world.ask(query, {"p": 5})).codes == ["BAD_INPUT"]
 
 
+@case(15)
 @pytest.mark.parametrize(
     ("where", "count"),
     [
@@ -245,12 +262,14 @@ async def test_case_15_empty_filters_mean_what_they_say(world: World, where: str
     assert len(nodes(await world.ask(residents(f"where: {where}")))) == count
 
 
+@case(15)
 @pytest.mark.parametrize("where", ["{name: null}", "{name: {eq: null}}", "{and: null}", "{not: null}"])
 async def test_case_15_an_explicit_null_is_an_error(world: World, where: str) -> None:
     assert (await world.ask(residents(f"where: {where}"))).codes == ["BAD_INPUT"]
     assert world.sources.calls == []
 
 
+@case(16)
 async def test_case_16_values_are_parameters_and_names_come_from_the_schema(world: World) -> None:
     attack = "n1' OR '1'='1"
     query = "query($p: String!) { data { population { residents(where: {name: {eq: $p}}) { nodes { name } } } } }"
@@ -296,6 +315,8 @@ async def test_duplicate_rows_stay(world: World) -> None:
     assert [node["name"] for node in nodes(await doubled.ask(residents('where: {name: {eq: "n1"}}')))] == ["n1", "n1"]
 
 
+@hole("directus-search")
+@case(8)
 async def test_case_8_search_skips_what_is_not_granted(world: World) -> None:
     """The text of a denied item finds nothing, and says nothing; with a grant it finds the row."""
     for needle, names in (("n3", ["n3"]), ("id5", ["n5"]), ("secret3", []), ("1380000", [])):

@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from connectors.protocol import Arguments, Row, SourceQuery, SourceTimeout, SourceUnavailable
+from tests.cases import case
 from tests.catalogues import population
 from tests.gateways import World
 from tests.memory import MemoryConnector
@@ -44,6 +45,7 @@ async def test_rows_delivered_are_counted_per_resource_in_the_record(linked: Wor
     assert set(record.grants) == {"r1", "r2", "r3"}
 
 
+@case(47)
 @pytest.mark.parametrize("fault", [SourceUnavailable("traffic"), SourceTimeout("traffic")], ids=["down", "slow"])
 async def test_a_failing_source_nulls_its_fields_and_no_others(linked: World, fault: Any) -> None:
     linked.sources.connectors["traffic"].fault = fault
@@ -64,6 +66,7 @@ async def test_a_failing_source_nulls_its_fields_and_no_others(linked: World, fa
     assert linked.audit.records[-1].outcome == "PARTIAL"
 
 
+@case(47)
 async def test_no_record_no_data(linked: World) -> None:
     linked.audit.down = True
     answer = await linked.ask(LINKED)
@@ -72,6 +75,7 @@ async def test_no_record_no_data(linked: World) -> None:
     assert answer.response.status == 503
 
 
+@case(47)
 async def test_no_policy_no_data(linked: World) -> None:
     linked.replica.down = True
     answer = await linked.ask(LINKED)

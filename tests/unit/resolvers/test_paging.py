@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from tests.cases import case
 from tests.catalogues import population
 from tests.gateways import World, make_grant, requester
 from tests.unit.resolvers.conftest import RESIDENT, resident, rows
@@ -29,6 +30,7 @@ ORDERS = [
 ]
 
 
+@case(5, twin=True)
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 8])
 async def test_pages_forwards_and_backwards_see_every_row_once_in_order(order: str, size: int) -> None:

@@ -14,6 +14,7 @@ from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
 from tanglai.catalogue.model import Grant, GrantState, Period, Quota, Statistics, Usage
 from tanglai.catalogue.quotas import Counts, day_of
 from tanglai.catalogue.scalars import ScalarType
+from tests.cases import case
 from tests.catalogues import CONDITIONAL, make_item, make_resource, make_snapshot, population
 from tests.gateways import NOW, Answer, World, make_grant
 from tests.memory import MemoryConnector
@@ -56,6 +57,7 @@ async def counted(world: World) -> None:
 # --- what is counted -----------------------------------------------------------------------------------------------
 
 
+@case(35, twin=True)
 async def test_rows_are_answered_until_the_quota_is_used() -> None:
     world = world_of(limited(rows=10))
     for _ in range(2):
@@ -142,6 +144,7 @@ async def test_a_key_look_up_uses_the_grant() -> None:
     assert answer.codes == ["QUOTA_EXCEEDED"]
 
 
+@case(35)
 async def test_entities_reserve_as_many_as_they_name() -> None:
     world = world_of(limited(rows=2))
     entity = '{__typename: "Resident", idNumber: "id%d"}'
@@ -166,6 +169,7 @@ async def test_a_node_by_id_uses_the_grant() -> None:
 # --- shapes of operations ------------------------------------------------------------------------------------------
 
 
+@case(35)
 async def test_aliases_and_roots_of_one_operation_add_up() -> None:
     world = world_of(limited(rows=9))
     part = "{ nodes { phone } }"
@@ -200,6 +204,7 @@ async def test_totals_and_page_flags_cost_no_row(parts: str) -> None:
     assert used(world) == Counts(rows=0, requests=1)
 
 
+@case(35)
 async def test_every_page_counts_anew() -> None:
     world = world_of(limited(rows=6))
     query = (
@@ -424,6 +429,7 @@ async def test_an_operation_is_one_request_of_each_grant_it_uses() -> None:
     assert (used(world), used(world, "g2")) == (Counts(requests=2), Counts(requests=2))
 
 
+@case(35)
 async def test_a_client_that_tries_again_pays_again() -> None:
     world = world_of(limited(requests=3, rows=100))
     world.sources.connectors["main"].fault = SourceUnavailable("main")
@@ -620,6 +626,7 @@ async def test_a_cancelled_operation_gives_back_what_it_reserved() -> None:
     assert (await world.ask(phones(7))).errors == []
 
 
+@case(35)
 async def test_operations_at_the_same_time_never_overshoot() -> None:
     """Each may deliver 5 rows and there are 12: two get them, whoever else asks at that moment is told so."""
     world = world_of(limited(rows=12))

@@ -8,6 +8,7 @@ import pytest
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
 from tanglai.catalogue.model import GrantState
 from tanglai.catalogue.scalars import ScalarType
+from tests.cases import case
 from tests.catalogues import MARKET_REGULATION, population
 from tests.gateways import World, make_grant, requester
 from tests.unit.resolvers.conftest import RESIDENT, follow_all, rows
@@ -19,6 +20,7 @@ def one(answer: Any) -> Any:
     return answer.data["data"]["population"]["resident"]
 
 
+@case(17)
 async def test_case_17_an_alias_changes_nothing(world: World) -> None:
     answer = await world.ask(ONE % "name: passport x: name")
     assert one(answer) == {"name": None, "x": "n1"}
@@ -27,6 +29,7 @@ async def test_case_17_an_alias_changes_nothing(world: World) -> None:
     assert answer.errors[0]["extensions"]["item"] == "passport"
 
 
+@case(18)
 async def test_cases_18_and_19_fragments_of_all_kinds(world: World) -> None:
     query = (
         'query { data { population { resident(idNumber: "id1") '
@@ -43,6 +46,7 @@ async def test_cases_18_and_19_fragments_of_all_kinds(world: World) -> None:
     assert (one(answer)["passport"], one(answer)["phone"]) == ("secret1", "13800000001")
 
 
+@case(20, 21)
 async def test_cases_20_and_21_interface_and_union_members(world: World) -> None:
     row = one(await world.ask(ONE % "id"))["id"]
     query = "query($id: ID!) { node(id: $id) { __typename id ... on Resident { passport } ... on Vehicle { plate } } }"
@@ -54,6 +58,7 @@ async def test_cases_20_and_21_interface_and_union_members(world: World) -> None
     assert answer.data == {"_entities": [{"__typename": "Resident", "name": "n1", "passport": None}]}
 
 
+@case(23)
 @pytest.mark.parametrize("first", [True, False])
 async def test_case_23_skip_and_include_are_part_of_the_plan_key(world: World, first: bool) -> None:
     query = (
@@ -66,6 +71,7 @@ async def test_case_23_skip_and_include_are_part_of_the_plan_key(world: World, f
         assert answer.codes == (["GRANT_REQUIRED"] if flag else [])
 
 
+@case(26)
 async def test_case_26_introspection_beside_data_skips_no_check(world: World) -> None:
     answer = await world.ask(
         '{ __schema { queryType { name } } data { population { resident(idNumber: "id1") { passport } } } '
@@ -76,6 +82,7 @@ async def test_case_26_introspection_beside_data_skips_no_check(world: World) ->
     assert answer.codes == ["GRANT_REQUIRED"]
 
 
+@case(27)
 async def test_case_27_a_denied_leaf_never_nulls_siblings(world: World) -> None:
     answer = await world.ask("{ data { population { residents(first: 2) { nodes { passport name file } } } } }")
     assert answer.data["data"]["population"]["residents"]["nodes"] == [
@@ -90,6 +97,7 @@ async def test_case_27_a_denied_leaf_never_nulls_siblings(world: World) -> None:
     ]
 
 
+@case(28)
 @pytest.mark.parametrize(
     "representation",
     [
@@ -116,6 +124,7 @@ async def test_case_28_forged_representations_are_null_with_one_generic_error(
     assert (await world.ask(query, {"r": [good, absent]})).codes == []
 
 
+@case(29)
 async def test_case_29_every_path_gives_the_same_verdict() -> None:
     scope = Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Value("1", ScalarType.TEXT))
     for grants, expected in (([], ["GRANT_REQUIRED"]), ([make_grant(RESIDENT, "passport", scope=scope)], [])):
@@ -139,6 +148,7 @@ async def test_case_29_every_path_gives_the_same_verdict() -> None:
             ), query
 
 
+@case(33)
 async def test_case_33_states_and_old_cursors_decide_anew() -> None:
     grant = make_grant(RESIDENT, "height")
     world = World(population(), rows(), [grant])
@@ -159,6 +169,7 @@ async def test_case_33_states_and_old_cursors_decide_anew() -> None:
     assert answer.codes == ["GRANT_SUSPENDED"]
 
 
+@case(34)
 async def test_case_34_purposes() -> None:
     world = World(population(), rows(), [make_grant(RESIDENT, "height")])
     two = requester(purposes=frozenset({"assistance", "licensing"}))
@@ -172,6 +183,7 @@ async def test_case_34_purposes() -> None:
     assert "data" not in refused.body
 
 
+@case(36)
 async def test_case_36_out_of_scope_absent_and_null_answer_alike() -> None:
     """Key look-ups run on compare cells: nobody learns from them which hidden row exists."""
     from dataclasses import replace
@@ -198,6 +210,7 @@ async def test_case_36_out_of_scope_absent_and_null_answer_alike() -> None:
     assert one(twin) == {"name": "n2"}
 
 
+@case(39, 40)
 async def test_cases_39_and_40_principals_and_variables_share_nothing() -> None:
     scope = Compare(CompareOp.EQ, ItemRef("name", ScalarType.TEXT), Value("n1", ScalarType.TEXT))
     other = make_grant(RESIDENT, "height", "g2", requester=MARKET_REGULATION.code)
@@ -213,6 +226,7 @@ async def test_cases_39_and_40_principals_and_variables_share_nothing() -> None:
         assert found == [171, 171, None, 172]
 
 
+@case(41)
 async def test_case_41_a_change_of_grants_is_seen_by_the_next_request() -> None:
     grant = make_grant(RESIDENT, "height")
     world = World(population(), rows(), [grant])
@@ -224,6 +238,7 @@ async def test_case_41_a_change_of_grants_is_seen_by_the_next_request() -> None:
     assert one(await world.ask(ONE % "height")) == {"height": 171}
 
 
+@case(33)
 async def test_a_grant_ends_by_the_clock_without_any_event() -> None:
     grant = make_grant(RESIDENT, "height")
     world = World(population(), rows(), [grant])
@@ -233,6 +248,7 @@ async def test_a_grant_ends_by_the_clock_without_any_event() -> None:
     assert (await world.ask(ONE % "height")).codes == ["GRANT_EXPIRED"]
 
 
+@case(43)
 @pytest.mark.parametrize(
     "query",
     [
@@ -257,6 +273,7 @@ async def test_case_43_work_is_bounded(linked: World, query: str) -> None:
     assert linked.sources.calls == []
 
 
+@case(44)
 async def test_case_44_identical_aliased_roots_run_once(world: World) -> None:
     answer = await world.ask(
         "{ data { population { a: residents(first: 1) { nodes { name } } "

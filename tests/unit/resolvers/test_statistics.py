@@ -19,6 +19,7 @@ from resolvers.publications import Publications
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
 from tanglai.catalogue.model import Grant, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
+from tests.cases import case
 from tests.catalogues import CONDITIONAL, YINCHUAN, make_item, make_relation, make_resource, make_snapshot
 from tests.gateways import NOW, Answer, World, make_grant
 
@@ -123,6 +124,7 @@ async def test_the_finest_cube_and_what_is_left_of_it() -> None:
     assert record.items == {"P/1": ("income", "nation", "sex")}
 
 
+@case(37, twin=True)
 @pytest.mark.parametrize(
     ("arguments", "selection", "expected"),
     [
@@ -180,6 +182,7 @@ async def test_variables() -> None:
         assert data["g"] == [{"sum": {"income": str(total) if expected else None}}]
 
 
+@case(37)
 @pytest.mark.parametrize(
     "call",
     [
@@ -383,6 +386,7 @@ async def test_terms_of_a_filter_are_counted() -> None:
 # --- case 37 -------------------------------------------------------------------------------------------------------
 
 
+@case(37)
 async def test_case_37_minimum_cell() -> None:
     """Two people or none: the answers are the same bytes. Three people are a cell."""
     asked = [
@@ -399,6 +403,7 @@ async def test_case_37_minimum_cell() -> None:
         assert bodies[0] != bodies[2]
 
 
+@case(37)
 async def test_case_37_differencing_pair() -> None:
     """All, less all but a group: the difference is what is published of that group, which is nothing of two people."""
     over = world()
@@ -413,6 +418,7 @@ async def test_case_37_differencing_pair() -> None:
     assert without[0]["sum"]["income"] == parts[1]  # so 回, 2 has 0
 
 
+@case(37)
 async def test_case_37_a_pair_over_time_within_the_period() -> None:
     over = world()
     before = await ask(over, FULL, "(groupBy: [NATION, SEX])")
@@ -423,6 +429,7 @@ async def test_case_37_a_pair_over_time_within_the_period() -> None:
     assert (await ask(over, FULL, "(groupBy: [NATION, SEX])")).body["data"] == before.body["data"]
 
 
+@case(37)
 async def test_case_37_sum_by_average() -> None:
     """Of a sum whose values are too few there is no sum, no average, and so no number of values either."""
     rows = people(("汉", "1", [500, 700, None, None]), ("汉", "2", [1, 2, 3]))

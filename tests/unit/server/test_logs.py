@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from tanglai.catalogue.errors import BadInput
 from tanglai.server import logs
 from tanglai.server.settings import Settings
+from tests.cases import case
 from tests.unit.server import samples
 
 TOKEN = samples.token(samples.claims())
@@ -34,6 +35,7 @@ def lines(out: io.StringIO) -> list[dict[str, Any]]:
     return [json.loads(line) for line in out.getvalue().splitlines()]
 
 
+@case(46, twin=True)
 def test_one_json_line_each(stream: io.StringIO) -> None:
     structlog.get_logger().info("request", status=200, department="公安厅")
     structlog.get_logger().debug("not at this level")
@@ -88,6 +90,7 @@ def fail() -> None:
         raise RuntimeError("SELECT * FROM residents WHERE name = '张三'") from error
 
 
+@case(46)
 @pytest.mark.parametrize("library", [False, True], ids=["ours", "a library's"])
 def test_failures_are_told_by_kind_and_place(stream: io.StringIO, library: bool) -> None:
     try:
@@ -109,6 +112,7 @@ def test_our_own_messages_are_told() -> None:
     assert told["error"] == ["tanglai.catalogue.errors.BadInput: `first` is at most 1000"]
 
 
+@case(46)
 @pytest.mark.parametrize(
     ("document", "shape"),
     [
@@ -126,6 +130,7 @@ def test_a_document_without_its_literals(document: str, shape: str) -> None:
     assert logs.redact_document(document) == shape
 
 
+@case(46)
 @given(st.text(min_size=1, max_size=30).filter(lambda text: "\\" not in text and '"' not in text and "\n" not in text))
 def test_no_string_literal_survives(text: str) -> None:
     assert logs.redact_document(f'{{ a(b: "{text}") }}') == '{ a(b: "…") }'

@@ -18,6 +18,7 @@ from tanglai.catalogue.model import Code, Grant, GrantState, Period, Statistics,
 from tanglai.catalogue.scalars import ScalarType
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, Refused
+from tests.cases import case
 from tests.unit.storage.sample import HEALTH, START, TAX, VEHICLES, change, grant, item, resource
 
 LATER = datetime(2026, 7, 1, tzinfo=UTC)
@@ -89,6 +90,7 @@ async def test_replicas_that_publish_at_once_publish_one(catalogue: PlatformData
         assert len(set(published)) == 1
 
 
+@case(37)
 async def test_two_replicas_answer_from_one_cube(catalogue: PlatformDatabase, second: PlatformDatabase) -> None:
     """Both read the source, at moments between which it changed; both answer what one of them published."""
     await catalogue.put_grants([figures("a")])

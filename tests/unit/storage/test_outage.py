@@ -13,6 +13,7 @@ from tanglai.storage.embedded import EmbeddedPostgres
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.migrate import upgrade
 from tanglai.storage.replica import Replica
+from tests.cases import case
 from tests.unit.storage.gates import Clock, Line
 from tests.unit.storage.sample import HEALTH, RESIDENTS, TAX, blocked, change, grant, resource, until
 
@@ -25,6 +26,8 @@ def server(tmp_path: Path) -> Iterator[EmbeddedPostgres]:
         yield server
 
 
+@case(47)
+@case(47, twin=True)
 async def test_a_killed_database_refuses_and_comes_back(server: EmbeddedPostgres) -> None:
     await upgrade(server.url())
     clock = Clock()

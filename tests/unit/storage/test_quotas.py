@@ -14,6 +14,7 @@ from tanglai.catalogue.quotas import Counts
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, Refused
 from tanglai.storage.quota_ledger import Need, QuotaLedger, QuotaStore, Spent
+from tests.cases import case
 from tests.quotas import MemoryQuotas
 from tests.unit.storage.conftest import MASTER
 from tests.unit.storage.gates import Line
@@ -90,6 +91,7 @@ async def test_there_is_no_quota_of_an_unknown_grant(store: PlatformDatabase) ->
         await store.take_quota("nobody", DAY, Counts(1), ROWS)
 
 
+@case(35)
 async def test_many_operations_of_two_workers_never_overshoot(store: PlatformDatabase, other: PlatformDatabase) -> None:
     dice = random.Random(35)
     quota = Quota(rows=1_000, requests=200)
@@ -117,6 +119,7 @@ async def test_many_operations_of_two_workers_never_overshoot(store: PlatformDat
     assert await taken(store) == Counts(sum(given), requests)
 
 
+@case(35, twin=True)
 async def test_exactly_what_there_is_can_be_used_one_after_the_other(
     store: PlatformDatabase, other: PlatformDatabase
 ) -> None:
@@ -137,6 +140,7 @@ async def _at_rest(*ledgers: QuotaLedger) -> bool:
     return not spare and not any(ledger._tasks for ledger in ledgers)
 
 
+@case(35)
 async def test_what_a_crashed_worker_holds_counts_as_used(store: PlatformDatabase, other: PlatformDatabase) -> None:
     crashed, alive = QuotaLedger(store), QuotaLedger(other)
     for _ in range(5):

@@ -17,6 +17,7 @@ from tanglai.catalogue.model import GrantState, Snapshot, Zone
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.replica import Replica, steady_clock
+from tests.cases import case
 from tests.unit.storage.gates import Clock, WatchedDatabase, watched
 from tests.unit.storage.sample import DEPARTMENTS, HEALTH, RESIDENTS, TAX, VEHICLES, change, grant, resource, until
 
@@ -67,6 +68,7 @@ async def test_a_fresh_confirmation_costs_nothing(replica: Replica, here: Watche
     assert here.snapshots.asked == 1
 
 
+@case(33)
 async def test_a_suspended_grant_is_gone_one_second_later(
     replica: Replica, published: PlatformDatabase, clock: Clock
 ) -> None:
@@ -95,6 +97,7 @@ async def test_two_replicas_on_two_pools(published: PlatformDatabase, url: str, 
         await two.close()
 
 
+@case(41, twin=True)
 async def test_a_publication_is_there_after_the_next_confirmation(
     replica: Replica, published: PlatformDatabase, clock: Clock
 ) -> None:
@@ -162,6 +165,7 @@ async def test_work_goes_on_when_every_caller_is_gone(replica: Replica, here: Wa
     assert here.confirms.asked == 2
 
 
+@case(41)
 async def test_a_confirmation_that_began_too_early_is_not_used(
     replica: Replica, here: WatchedDatabase, published: PlatformDatabase, clock: Clock
 ) -> None:
@@ -179,6 +183,7 @@ async def test_a_confirmation_that_began_too_early_is_not_used(
     assert here.confirms.asked == 3
 
 
+@case(41)
 async def test_grants_read_before_a_change_are_not_used_after_it(
     replica: Replica, here: WatchedDatabase, published: PlatformDatabase, clock: Clock
 ) -> None:

@@ -1,10 +1,12 @@
 """In charge of random operations over a world: roots, selections, filters of any depth, orders, pages, figures."""
 
+from dataclasses import replace
 from typing import Any
 
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
-from tanglai.catalogue.scalars import ScalarType, to_json
+from tanglai.catalogue.scalars import ScalarType, parse, to_json
+from tests.oracle.cubes import Publication
 from tests.oracle.dice import Dice
 from tests.oracle.language import (
     ABSENT,
@@ -25,10 +27,13 @@ from tests.oracle.language import (
     Spread,
     Var,
     Walk,
+    spelled_out,
 )
 from tests.oracle.sight import Sight
 from tests.oracle.worlds import operands
 
+RETIRED = "19/9"
+"""A resource that ids were given out for, and that is published no more."""
 _RESPECT = 30
 """Of how many uses outside selection all but one are of items that may be used, so that most operations answer."""
 
@@ -42,7 +47,7 @@ class Writer:
     def __init__(self, dice: Dice, sights: dict[str, Sight]) -> None:
         self.dice = dice
         self.sights = sights
-        self.resources = {code: sight.resource for code, sight in sights.items()}
+        self.resources = {code: sight.resource for code, sight in sights.items() if sight.gone != "OUT_OF_ZONE"}
         self.fragments: dict[str, Fragment] = {}
         self.aliases = 0
         self.relations = 0
@@ -79,6 +84,10 @@ class Writer:
         for _ in range(1 if dice.chance(4, 5) else 2):
             resource = dice.pick(list(self.resources.values()))
             members: list[Selection] = [self._member(resource)]
+            if dice.chance(1, 12):  # asked twice
+                (twice,) = members
+                assert isinstance(twice, Field)
+                members.append(replace(twice, alias=self._alias()))
             mates = [r for r in self.resources.values() if r.names.group == resource.names.group]
             if dice.chance(1, 3):
                 members.append(self._member(dice.pick(mates)))
@@ -91,14 +100,17 @@ class Writer:
 
     def _node(self) -> Field:
         rows = [
-            (resource, row)
-            for code, resource in self.resources.items()
-            if resource.binding.handle is not None
-            for row in range(len(self.sights[code].rows))
+            (sight.resource, row)
+            for sight in self.sights.values()
+            if sight.resource.binding.handle is not None
+            for row in range(len(sight.rows))
         ]
         if not rows:
             return self._data()
         resource, row = self.dice.pick(rows)
+        if resource.code not in self.resources or self.dice.chance(1, 12):  # of the other zone, or retired
+            code = resource.code if resource.code not in self.resources else RETIRED
+            return Field("node", self._alias(), ById(code, row), (Field("__typename"), Field("id")))
         inner: list[Selection] = [Field("id"), Field("__typename")] if self.dice.chance(1, 2) else []
         inner.append(Inline(resource.names.type, self.row(resource, 0)))
         return Field("node", self._alias(), ById(resource.code, row), tuple(inner))
@@ -113,7 +125,13 @@ class Writer:
         for _ in range(dice.number(1, 4)):
             if dice.chance(1, 12):
                 json = dice.pick(
-                    ({}, {"__typename": "Person"}, {"__typename": "Nothing", "code": "k1"}, {"code": "k1"})
+                    (
+                        {},
+                        {"__typename": "Person"},
+                        {"__typename": "Nothing", "code": "k1"},
+                        {"code": "k1"},
+                        {"__typename": "Dossier", "code": "k1"},  # of the other zone, if anywhere
+                    )
                 )
                 representations.append(Representation(json))
                 continue
@@ -304,6 +322,9 @@ class Writer:
 
     def _aggregate(self, resource: Resource) -> Field:
         dice = self.dice
+        publications = self.sights[resource.code].publications
+        if publications and dice.chance(2, 3):
+            return self._of_cube(resource, dice.pick(publications))
         comparable = [item for item in resource.items if item.type.comparable]
         groups = [item.graphql for item in dice.some(self._usable(resource, comparable), 0, 2)]
         group: Any = ABSENT if not groups and dice.chance(1, 2) else groups
@@ -327,6 +348,48 @@ class Writer:
         parts = parts or [Field("count")]
         name = aggregate_field_name(resource.names)
         return Field(name, self._alias(), Figures(self.maybe_where(resource), group), tuple(parts), self._only())
+
+    def _of_cube(self, resource: Resource, publication: Publication) -> Field:
+        """Figures that a published cube has; seldom with something that it has not."""
+        dice, statistics = self.dice, publication.grant.statistics
+        assert statistics is not None
+        known = resource.item_by_name
+        dimensions = [known[name] for name in statistics.dimensions]
+        measures = [known[name] for name in statistics.measures]
+        if dice.chance(1, 10):
+            dimensions.append(dice.pick([item for item in resource.items if item.type.comparable]))
+        groups = [item.graphql for item in dice.some(dimensions, 0, 2)]
+        group: Any = Var(groups) if dice.chance(1, 6) else groups
+        parts: list[Selection] = [Field("count", self._alias(1, 6))] if dice.chance(4, 5) else []
+        if dice.chance(2, 3):
+            parts.append(Field("key", selections=tuple(Field(item.graphql) for item in dice.some(dimensions, 1))))
+        functions = dice.some(("sum", "avg", *(("max", "countDistinct") if dice.chance(1, 12) else ())), 1)
+        for function in functions if measures else []:
+            inner = [Field(item.graphql, self._alias(1, 6)) for item in dice.some(measures, 1)]
+            parts.append(Field(function, self._alias(1, 6), selections=tuple(inner)))
+        name = aggregate_field_name(resource.names)
+        where: Any = self._of_dimensions(resource, dimensions) if dice.chance(1, 2) else ABSENT
+        if isinstance(where, dict) and dice.chance(1, 4):
+            where = Var(spelled_out(where))
+        return Field(name, self._alias(), Figures(where, group), tuple(parts or [Field("count")]), self._only())
+
+    def _of_dimensions(self, resource: Resource, dimensions: list[Item], depth: int = 1) -> dict[str, Any]:
+        dice = self.dice
+        where: dict[str, Any] = {}
+        for item in dice.some(dimensions, 0, 2):
+            values = [parse(item.type, code.value) for code in item.codes] or [self.operand(resource, item)]
+            given = [dice.pick(values) for _ in range(dice.number(1, 2))]
+            if dice.chance(1, 8):
+                given.append(self.operand(resource, item))
+            test: Any = {"in": Var(given) if dice.chance(1, 3) else given}
+            if dice.chance(1, 2):
+                test = {"eq": self._value(given[0])}
+            where[item.graphql] = test if dice.chance(29, 30) else {"ne": given[0]}
+        if depth and dice.chance(1, 4):
+            joined = "and" if dice.chance(5, 6) else dice.pick(("or", "not"))
+            inner = self._of_dimensions(resource, dimensions, 0)
+            where[joined] = inner if joined == "not" else [inner, {}] if joined == "and" else [inner]
+        return where
 
     # --- filters ---------------------------------------------------------------------------------------------------
 

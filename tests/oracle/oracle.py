@@ -248,7 +248,8 @@ class Oracle(Foresight):
             elif selected.name == "id":
                 shown[selected.key] = RowMark(resource.code, row)
             elif item is not None:
-                shown[selected.key] = to_json(item.type, sight.shown[item.name][row])
+                cell = None if sight.denied[item.name] is not None else sight.shown[item.name][row]
+                shown[selected.key] = to_json(item.type, cell)
             else:
                 shown[selected.key] = self.beyond(resource, row, selected)
         return shown

@@ -5,7 +5,7 @@ It is held against the oracle's books, and given from one gateway to another one
 
 import asyncio
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import date, datetime
 from weakref import WeakKeyDictionary
 
 from tanglai.catalogue.model import Grant
@@ -31,10 +31,10 @@ async def settled(world: World) -> None:
 
 async def balance(world: World, grants: Iterable[Grant], now: datetime) -> None:
     """What the ledger says is used of each of `grants` is what the books say. Raises AssertionError."""
-    await settled(world)
-    books = books_of(world)
+    await settled(world)  # from here on nothing is awaited, so that no block is on its way back
+    books, day = books_of(world), day_of(now)
     for grant in grants:
-        used = (await world.ledger.used([grant.id], day_of(now)))[grant.id]
+        used = _used(world, grant.id, day)
         account = books.account(grant.id, now)
         low, high = account.subjects
         assert (used.rows, used.requests) == (account.rows, account.requests), (grant.id, used, account)
@@ -42,14 +42,19 @@ async def balance(world: World, grants: Iterable[Grant], now: datetime) -> None:
         account.subjects = (used.subjects, used.subjects)
 
 
+def _used(world: World, grant: str, day: date) -> Counts:
+    """What is taken, without what lies unused in the worker's block."""
+    block = world.ledger._blocks.get(grant)
+    spare = block.spare if block is not None and block.day == day else Counts()
+    return world.quotas.taken.get((grant, day), Counts()) - spare
+
+
 async def give_standing(world: World, other: World) -> None:
     """`other` stands where `world` does: the same is used of every quota, the same cubes are published."""
     await settled(world)
     quotas = MemoryQuotas()
-    for (grant, day), taken in world.quotas.taken.items():
-        block = world.ledger._blocks.get(grant)
-        spare = block.spare if block is not None and block.day == day else Counts()
-        quotas.taken[grant, day] = taken - spare
+    for grant, day in world.quotas.taken:
+        quotas.taken[grant, day] = _used(world, grant, day)
     quotas.subjects = {key: set(known) for key, known in world.quotas.subjects.items()}
     other.quotas, other.ledger = quotas, QuotaLedger(quotas)
     other.gateway._quotas = other.ledger

@@ -10,22 +10,28 @@ from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
 from tanglai.catalogue.expressions import FALSE, Attribute, Column, Compare, CompareOp, Expression, ItemRef
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import (
+    Department,
     Grant,
     GrantBasis,
     GrantState,
     Item,
+    Level,
     NamedMask,
+    Period,
+    Quota,
     Relation,
     Resource,
     ShareClass,
     Snapshot,
     Source,
+    Statistics,
     Usage,
     Zone,
 )
 from tanglai.catalogue.predicates import predicate_from_document
-from tanglai.catalogue.scalars import ScalarType, to_json
+from tanglai.catalogue.scalars import ScalarType, parse, to_json
 from tests.catalogues import (
+    DEPARTMENTS,
     DIVISIONS,
     MARKET_REGULATION,
     PUBLIC_SECURITY,
@@ -38,7 +44,7 @@ from tests.catalogues import (
 )
 from tests.gateways import NOW, PURPOSE
 from tests.oracle.dice import Dice
-from tests.oracle.predicates import truth
+from tests.oracle.predicates import Truth, truth
 from tests.oracle.sight import Rows
 
 TEXTS = ("k1", "", "k", "K1", "张三", "张", "k1 ", "é", "e\u0301", "👨‍👩‍👧", "𠀀", "～", "640105", "640121001",
@@ -87,10 +93,19 @@ MASKS = (
 )
 DIVISIONS_BY_CODE = {division.code: division for division in DIVISIONS}
 WORDS = ("person", "car", "house")
+NUMERIC = (ScalarType.DECIMAL, ScalarType.INTEGER, ScalarType.FLOAT, ScalarType.LONG)
 CLASSES = (*(ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL) * 4, ShareClass.NOT_SHARED)
 SOURCES = {"main": PUBLIC_SECURITY, "traffic": MARKET_REGULATION}
+INNER = "inner"
+"""A source of the other zone."""
+XIXIA = Department("11640105MB1A00006N", "xixia-data", "西夏区数据局", "Xixia", Level.COUNTY, "640105")
+ASKING = (YINCHUAN, PUBLIC_SECURITY, XIXIA, MARKET_REGULATION)
+OF_DEPARTMENTS = (YINCHUAN.code, XIXIA.code, YINCHUAN.division, XIXIA.division, "640121001")
+"""Texts that scopes may compare with an attribute of who asks."""
 DAY = timedelta(days=1)
-MOMENTS = (NOW, NOW - DAY, NOW + DAY, NOW + timedelta(microseconds=1))
+MIDNIGHT = NOW.replace(hour=16)
+"""The end of a day of Asia/Shanghai."""
+MOMENTS = (NOW, NOW - DAY, NOW + DAY, NOW + timedelta(microseconds=1), MIDNIGHT, MIDNIGHT - timedelta(microseconds=1))
 
 
 @dataclass(frozen=True)
@@ -116,7 +131,7 @@ class Asker:
 class Bounds:
     """What the sources of a world can hold. `pageable`: every resource has a handle, so that every order is total."""
 
-    rows: int = 10
+    rows: int = 16
     pageable: bool = False
     kind: str = "postgresql"
 
@@ -130,22 +145,29 @@ def world(dice: Dice, bounds: Bounds = USUAL) -> Drawn:
     for number in range(dice.pick((1, 2, 3, 0))):
         _relate(dice, resources, number)
     sources = [Source(key, f"系统{key}", owner.code, bounds.kind, Zone.EXTRANET, {}) for key, owner in SOURCES.items()]
+    if dice.chance(1, 6):
+        resources["dossier"] = _elsewhere(dice, bounds)
+        sources.append(Source(INNER, "内网系统", PUBLIC_SECURITY.code, bounds.kind, Zone.INTRANET, {}))
     snapshot = make_snapshot(
         resources.values(),
         sources=sources,
+        departments=(*DEPARTMENTS, XIXIA),
         rule_set="order-809" if dice.chance(1, 6) else "ningxia-measures",
     )
-    rows: dict[str, dict[str, list[dict[str, Any]]]] = {key: {} for key in SOURCES}
+    rows: dict[str, dict[str, list[dict[str, Any]]]] = {source.key: {} for source in sources}
     for resource in resources.values():
         rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
+    requesters = [YINCHUAN] * 7 + [PUBLIC_SECURITY] if dice.chance(3, 4) else [YINCHUAN, dice.pick(ASKING[1:])]
     grants: list[Grant] = []
     for number in range(dice.pick((3, 6, 9, 4, 7, 8, 1, 0))):
-        grants.append(_grant(dice, dice.pick(list(resources.values())), number, grants, rows))
+        resource = dice.pick(list(resources.values()))
+        grants.append(_grant(dice, resource, number, grants, rows, dice.pick(requesters)))
     for resource in resources.values():
         for relation in resource.relations:
             if dice.chance(2, 3):
-                grants.append(_opening(dice, resource, relation, f"r{len(grants)}", rows))
-    return Drawn(snapshot, rows, tuple(grants))
+                grants.append(_opening(dice, resource, relation, f"r{len(grants)}", rows, dice.pick(requesters)))
+        grants += _publications(dice, resource, rows, dice.pick(requesters))
+    return Drawn(snapshot, rows, tuple(_with_quotas(dice, grants)))
 
 
 # --- catalogue -----------------------------------------------------------------------------------------------------
@@ -167,6 +189,11 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
     ]
     kinds = list(ScalarType)
     items += [_item(dice, name, dice.pick(kinds), share_class()) for name in "abcd"[: dice.number(1, 4)]]
+    if dice.chance(1, 2):  # to publish figures of; few of them can be read
+        kept = ShareClass.CONDITIONAL if dice.chance(3, 4) else share_class()
+        items += [_coded(dice, name, kept) for name in ("kind", "grade")[: dice.number(1, 2)]]
+        if dice.chance(2, 3):
+            items.append(_item(dice, "amount", dice.pick(NUMERIC), kept))
     items = dice.shuffled(items)
     keys: list[tuple[str, ...]] = []
     for key in (("i_code",), ("i_link", "i_code"), ("i_ref", "i_a")):
@@ -184,9 +211,26 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
         keys=keys,
         source=dice.pick(tuple(SOURCES)),
         provider=dice.pick((PUBLIC_SECURITY, MARKET_REGULATION)),
-        code=f"1{WORDS.index(word)}/1",
+        code=f"1{(*WORDS, 'dossier').index(word)}/1",
+        compiler=dice.pick((None, None, YINCHUAN.code, PUBLIC_SECURITY.code)),
     )
     return replace(resource, binding=replace(resource.binding, handle=handle))
+
+
+def _elsewhere(dice: Dice, bounds: Bounds) -> Resource:
+    """A resource of the other zone: listed in the catalogue, and no field of `data`."""
+    resource = _resource(dice, "dossier", replace(bounds, pageable=True))
+    return replace(resource, zone=Zone.INTRANET, binding=replace(resource.binding, source=INNER))
+
+
+def _coded(dice: Dice, name: str, share_class: ShareClass) -> Item:
+    """An item with a code list, which its column does not always keep to."""
+    kind = dice.pick((ScalarType.TEXT, ScalarType.INTEGER, ScalarType.DATE, ScalarType.LONG))
+    codes = [str(to_json(kind, value)) for value in dice.some(POOLS[kind][:6], 1, 3)]
+    return make_item(
+        f"i_{name}", kind, share_class=share_class, graphql=name, column=f"列 {name}", codes=codes,
+        nullable=dice.chance(1, 2),
+    )  # fmt: skip
 
 
 def _item(dice: Dice, name: str, kind: ScalarType, share_class: ShareClass) -> Item:
@@ -243,7 +287,8 @@ def _many(dice: Dice, target: Resource, items: Sequence[str]) -> bool:
 def _rows(dice: Dice, resource: Resource, bounds: Bounds) -> list[dict[str, Any]]:
     columns = {item.column.name: _column(dice, item) for item in resource.items}
     rows: list[dict[str, Any]] = []
-    for number in range(min(bounds.rows, dice.pick((3, 8, 10, 6, 9, 7, 10, 1, 0)))):
+    sizes = (8, 14, 12, 16, 10) if any(item.codes for item in resource.items) else (3, 8, 10, 6, 9, 7, 10, 1, 0)
+    for number in range(min(bounds.rows, dice.pick(sizes))):
         row = {name: dice.pick(values) for name, values in columns.items()}
         if resource.binding.handle is not None:  # not in the order of the table
             row[resource.binding.handle.name] = handle_value(resource.binding.handle, (number * 7 + 3) % 31)
@@ -276,8 +321,14 @@ def _column(dice: Dice, item: Item) -> list[Any]:
         values = list(JOINED[item.type][: None if item.graphql == "code" else 4])
         if item.type is ScalarType.TEXT and dice.chance(1, 4):
             values += ["640105", "640199"]
+    elif item.codes:  # few, so that cells are not too small; one of them may be on no list
+        values = [parse(item.type, code.value) for code in item.codes[: dice.number(1, 2)]]
+        if dice.chance(1, 3):
+            values.append(dice.pick(POOLS[item.type]))
     else:
         values = dice.some(POOLS[item.type], 1, 4)
+        if item.type is ScalarType.TEXT and dice.chance(1, 6):
+            values = dice.some(OF_DEPARTMENTS, 2, 3)
     return values if not item.nullable else [*values, None]
 
 
@@ -287,7 +338,9 @@ _STATES = (GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED, GrantStat
 _BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATION)
 
 
-def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant], rows: Rows) -> Grant:
+def _grant(
+    dice: Dice, resource: Resource, number: int, before: Sequence[Grant], rows: Rows, requester: Department
+) -> Grant:
     """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
     twin = dice.pick(before) if before and dice.chance(1, 3) else None
     if twin is not None and twin.resource == resource.code:
@@ -306,7 +359,7 @@ def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant],
         begins, ends = dice.pick(((NOW + DAY, None), (NOW - DAY, NOW), (NOW, NOW + timedelta(microseconds=1))))
     return Grant(
         id=f"g{9 - number}",
-        requester=YINCHUAN.code if dice.chance(7, 8) else PUBLIC_SECURITY.code,
+        requester=requester.code,
         resource=resource.code,
         items=frozenset(items),
         relations=frozenset(relations),
@@ -321,12 +374,12 @@ def _grant(dice: Dice, resource: Resource, number: int, before: Sequence[Grant],
     )
 
 
-def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: Rows) -> Grant:
+def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: Rows, requester: Department) -> Grant:
     """A usable grant to follow one end of a relation, from all rows or some."""
     scope = predicate_from_document({}, resource) if dice.chance(1, 2) else _scope(dice, resource, rows)
     return Grant(
         id=id,
-        requester=YINCHUAN.code,
+        requester=requester.code,
         resource=resource.code,
         items=frozenset(),
         relations=frozenset({relation.name}),
@@ -336,6 +389,66 @@ def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: 
         basis=GrantBasis.CONSULTATION,
         scope=scope,
     )
+
+
+def _publications(dice: Dice, resource: Resource, rows: Rows, requester: Department) -> list[Grant]:
+    """One or two grants for statistics on the coded items of a resource, which share no item."""
+    coded = [item.name for item in resource.items if item.codes]
+    if not coded or dice.chance(1, 4):
+        return []
+    numbers = [item.name for item in resource.items if item.type.numeric and not item.codes]
+    cut = dice.number(1, len(coded))
+    parts = [(coded[:cut], dice.some(numbers, 0, 2)), (coded[cut:], [])]
+    odd = dice.number(0, 11)  # most can be used
+    grants: list[Grant] = []
+    for number, (dimensions, measures) in enumerate(parts):
+        if not dimensions:
+            continue
+        statistics = Statistics(
+            tuple(dice.shuffled(dimensions)),
+            tuple(measures),
+            dice.pick(list(Period)),
+            dice.pick((3, 3, 4, 5)),
+            dice.pick((1, 1, 2, 3, 5)),
+            dice.pick((Decimal(1), Decimal(10), Decimal("0.5"), Decimal("0.001"))),
+        )
+        grants.append(
+            Grant(
+                id=f"s{number}{resource.code[1]}",
+                requester=requester.code,
+                resource=resource.code,
+                items=statistics.items,
+                purpose="licensing" if odd == 10 else PURPOSE,
+                valid_from=NOW - DAY if odd != 11 else NOW + DAY,
+                valid_to=None,
+                basis=GrantBasis.CONSULTATION if dice.chance(2, 3) else GrantBasis.APPLICATION,
+                state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
+                usage=Usage.STATISTICS,
+                scope=predicate_from_document({}, resource) if dice.chance(2, 3) else _scope(dice, resource, rows),
+                statistics=statistics,
+            )
+        )
+    return grants
+
+
+def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
+    """In some worlds the grants have quotas, from ones that are short at once to ones that never are."""
+    if not dice.chance(1, 4):
+        return list(grants)
+
+    def bound(sizes: Sequence[int]) -> int | None:
+        return dice.pick(sizes) if dice.chance(1, 2) else None
+
+    def limited(grant: Grant) -> Grant:
+        if dice.chance(1, 2):
+            return grant
+        few = dice.chance(1, 3)
+        rows = bound((3, 10, 0, 1) if few else (60, 200, 120, 10**6, 25_000))
+        requests = bound((3, 2, 6, 1, 0))
+        subjects = bound((4, 8, 1) if few else (55, 100, 10**6))
+        return replace(grant, quota=Quota(rows, requests, subjects))
+
+    return [limited(grant) for grant in grants]
 
 
 def _masks(dice: Dice, resource: Resource, items: Collection[str]) -> dict[str, str]:
@@ -357,17 +470,20 @@ def _scope(dice: Dice, resource: Resource, rows: Rows) -> Expression:
     if odd == 29:  # names an attribute that does not exist
         code = resource.item_by_name["i_code"]
         return Compare(CompareOp.EQ, ItemRef(code.name, code.type), Attribute("department.colour"))
-    for _ in range(3):
+    unknown = dice.chance(1, 2)  # on some row it is neither true nor false, if luck has it
+    table = rows[resource.binding.source][resource.binding.table]
+    for _ in range(4):
         scope = predicate_from_document(_predicate(dice, resource, 2), resource)
-        table = rows[resource.binding.source][resource.binding.table]
-        if len({_holds(scope, resource, row) for row in table}) == 2:
+        found = {holds(scope, resource, row) for row in table}
+        if len(found) > 1 and True in found and (None in found or not unknown):
             break
     return scope
 
 
-def _holds(scope: Expression, resource: Resource, row: Mapping[str, Any]) -> bool:
+def holds(scope: Expression, resource: Resource, row: Mapping[str, Any]) -> Truth:
+    """What a scope is on a row, for the department that mostly asks."""
     known = {"department.code": YINCHUAN.code, "department.division": YINCHUAN.division}
-    return truth(scope, {i.name: row[i.column.name] for i in resource.items}, known, DIVISIONS_BY_CODE) is True
+    return truth(scope, {i.name: row[i.column.name] for i in resource.items}, known, DIVISIONS_BY_CODE)
 
 
 def _predicate(dice: Dice, resource: Resource, depth: int) -> dict[str, Any]:
@@ -392,6 +508,7 @@ def _test(dice: Dice, item: Item) -> dict[str, Any]:
                 {"within": "640000"},
                 {"eq": {"attribute": "department.code"}},
                 {"ne": {"attribute": "department.division"}},
+                {"eq": {"attribute": "department.division"}},
             )
         )
     values = [to_json(item.type, value) for value in operands(item)]
@@ -418,7 +535,8 @@ def some_asker(dice: Dice, drawn: Drawn, before: Sequence[Asker] = ()) -> Asker:
     """
     if before and dice.chance(1, 2):
         return _altered(dice, drawn, dice.pick(before))
-    usual = Principal(YINCHUAN, "app", purposes=frozenset({PURPOSE}))
+    granted = [d for d in ASKING for grant in drawn.grants if grant.requester == d.code]
+    usual = Principal(dice.pick(granted or ASKING), "app", purposes=frozenset({PURPOSE}))
     asker = Asker(usual, NOW, None, None)
     for _ in range(dice.pick((0, 0, 1, 2))):
         asker = _altered(dice, drawn, asker)
@@ -432,11 +550,12 @@ def _altered(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
         case 0:
             return replace(asker, now=dice.pick(MOMENTS))
         case 1:
-            department = PUBLIC_SECURITY if principal.department == YINCHUAN else YINCHUAN
+            others = [department for department in ASKING if department != principal.department]
+            department = dice.pick(others[:3]) if principal.department == YINCHUAN else YINCHUAN
             return replace(asker, principal=replace(principal, department=department))
         case 2:
             if principal.department == YINCHUAN and dice.chance(3, 4):
-                principal = replace(principal, department=PUBLIC_SECURITY)
+                principal = replace(principal, department=dice.pick((PUBLIC_SECURITY, MARKET_REGULATION)))
             return replace(asker, principal=replace(principal, roles=principal.roles ^ {OWN_DATA_ROLE}))
         case 3:
             scopes = None if principal.scopes is not None else frozenset(_scopes(dice, drawn.snapshot))

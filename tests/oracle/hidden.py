@@ -23,7 +23,7 @@ class Veil:
     keys: bool
 
     def seen(self, rows: Change) -> Any:
-        """All that an answer may depend on: cells, handles and links of visible rows, in the order of the table."""
+        """All that an answer may depend on: cells, handles and links of visible rows, in table order; cubes."""
         oracle = Oracle(situation(replace(self.drawn, rows=rows), self.asker))
         return {code: self._of(oracle, resource) for code, resource in self.drawn.snapshot.resources.items()}
 
@@ -35,7 +35,8 @@ class Veil:
         handle = resource.binding.handle
         handles = [None if handle is None else sight.rows[row][handle.name] for row in visible]
         links = [self._links(oracle, resource, relation, visible) for relation in resource.relations]
-        return cells, handles, links
+        cubes = [sorted(map(repr, oracle.cube(one, resource))) for one in sight.publications]
+        return cells, handles, links, cubes
 
     def _links(self, oracle: Oracle, resource: Resource, relation: Relation, visible: list[int]) -> Any:
         if oracle.not_linked(resource, relation) is not None:

@@ -3,12 +3,14 @@
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime
+from itertools import chain
 from typing import Any
 
 from tanglai.catalogue.checks_base import RULES, Rule, Severity, Violation
 from tanglai.catalogue.checks_binding import binding_findings
 from tanglai.catalogue.checks_draft import KINDS, Draft, Origin, draft_from_files, load_draft
 from tanglai.catalogue.checks_grants import grant_findings, overlap_findings
+from tanglai.catalogue.checks_masks import mask_findings
 from tanglai.catalogue.checks_names import name_clash_findings, name_findings
 from tanglai.catalogue.checks_register import (
     category_findings,
@@ -81,7 +83,7 @@ def check(
         for entry, origin in draft.entries(name):
             violations += [_violation(finding, origin) for finding in findings(entry, world)]
     violations += _between_resources(draft, existing, world)
-    violations += _between_grants(draft)
+    violations += _between_grants(draft, world)
     return sorted(violations, key=lambda v: (v.file, v.line, v.path, v.rule))
 
 
@@ -98,10 +100,12 @@ def _duplicates(draft: Draft) -> Iterator[Violation]:
                 yield origin.violation("duplicate", (), message)
 
 
-def _between_grants(draft: Draft) -> Iterator[Violation]:
-    """Statistics that overlap; grants that the platform has already are looked at where they are recorded."""
+def _between_grants(draft: Draft, world: World) -> Iterator[Violation]:
+    """What grants do together; those that the platform has already are looked at where grants are recorded."""
     origins: dict[str, Origin] = {grant.id: origin for grant, origin in draft.entries("grants")}
-    for id, finding in overlap_findings([grant for grant, _ in draft.entries("grants")]):
+    grants = tuple({grant.id: grant for grant, _ in draft.entries("grants")}.values())
+    midnight = datetime.combine(world.today, datetime.min.time(), SHANGHAI)
+    for id, finding in chain(overlap_findings(grants), mask_findings(grants, (), world.snapshot, midnight)):
         yield _violation(finding, origins[id])
 
 

@@ -65,7 +65,7 @@ _RULES = (
     Rule("retirement", "Art. 6", "an old exchange interface has a retirement date to come"),
     Rule("plain-secret", "", "secrets stand in the environment, not in the catalogue"),
     Rule("item", "", "items, masks and code lists of a resource are consistent"),
-    Rule("mask", "Art. 9(2)", "masks are of texts, in order from the weakest to the strongest"),
+    Rule("mask", "Art. 9(2)", "masks are of texts, fit their content, and go from the weakest to the strongest"),
     Rule("key", "", "a key is made of different, comparable items of its resource"),
     Rule("handle", "", "a row handle is unique and carries no information of its own"),
     Rule("relation", "", "a relation has two ends that mirror each other"),
@@ -76,6 +76,8 @@ _RULES = (
     Rule("grant-validity", "Art. 11(3)", "a grant ends after it starts"),
     Rule("time-limit", "Order 809 Art. 20", "a grant has a time limit"),
     Rule("scope-discloses", "Art. 11(3)", "a scope over an item that is not granted clear discloses that predicate"),
+    Rule("mask-order", "Art. 9(2)", "masks of one item for one requester show no more together than one of them"),
+    Rule("mask-discloses", "Art. 9(2)", "what a mask hides is not told by what else the requester can read"),
     Rule("statistics", "Art. 11(3)", "a grant for statistics publishes one cube, of codes and numbers"),
 )
 

@@ -3,16 +3,15 @@
 from collections import Counter
 from collections.abc import Iterator
 from functools import lru_cache
-from itertools import pairwise
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tanglai.catalogue.checks_base import Severity
+from tanglai.catalogue.checks_content import content_findings
 from tanglai.catalogue.checks_register import plain_secrets
 from tanglai.catalogue.checks_world import Finding, World
 from tanglai.catalogue.documents_base import Path
 from tanglai.catalogue.expressions import Column
-from tanglai.catalogue.masks import Mask, MaskKind
-from tanglai.catalogue.model import Branch, Item, Resource, ShareClass
+from tanglai.catalogue.model import Branch, Resource, ShareClass
 from tanglai.catalogue.predicates import LOGIC
 from tanglai.catalogue.scalars import ScalarType
 
@@ -27,7 +26,7 @@ def resource_findings(resource: Resource, world: World) -> Iterator[Finding]:
     yield from _category(resource, world)
     yield from _source(resource, world)
     yield from _authority(resource, world)
-    yield from _items(resource)
+    yield from _items(resource, world)
     yield from _keys(resource)
     yield from _handle(resource)
     for index, code in enumerate(resource.related):
@@ -137,7 +136,7 @@ def _authority(resource: Resource, world: World) -> Iterator[Finding]:
                 yield Finding("one-authority", ("items", index, "dataElement"), message)
 
 
-def _items(resource: Resource) -> Iterator[Finding]:
+def _items(resource: Resource, world: World) -> Iterator[Finding]:
     names = Counter([item.name for item in resource.items] + [relation.name for relation in resource.relations])
     for index, item in enumerate(resource.items):
         path: Path = ("items", index)
@@ -150,7 +149,7 @@ def _items(resource: Resource) -> Iterator[Finding]:
         for value, count in codes.items():
             if count > 1:
                 yield Finding("item", (*path, "codes"), f"code `{value}` stands {count} times")
-        yield from _masks(item, path)
+        yield from content_findings(resource, item, path, world)
     for index, relation in enumerate(resource.relations):
         if names[relation.name] > 1:
             message = f"several items or relations have the name `{relation.name}`"
@@ -158,28 +157,6 @@ def _items(resource: Resource) -> Iterator[Finding]:
         if relation.name in LOGIC:
             message = f"`{relation.name}` is a word of predicates and no name"
             yield Finding("item", ("relations", index, "name"), message)
-
-
-def _masks(item: Item, path: Path) -> Iterator[Finding]:
-    if item.masks and item.type is not ScalarType.TEXT:
-        message = f"masks are of texts, `{item.name}` is of type {item.type}; publish a sibling item instead"
-        yield Finding("mask", (*path, "masks"), message)
-    for name, count in Counter(named.name for named in item.masks).items():
-        if count > 1:
-            yield Finding("mask", (*path, "masks"), f"{count} masks have the name `{name}`")
-    for index, (before, after) in enumerate(pairwise(item.masks)):
-        if _reveals_less(before.mask, after.mask):
-            message = f"`{after.name}` reveals more than `{before.name}`, which stands before it"
-            yield Finding("mask", (*path, "masks", index + 1), message)
-
-
-def _reveals_less(a: Mask, b: Mask) -> bool:
-    """Whether `a` surely reveals less than `b`."""
-    if a.kind is MaskKind.REDACT:
-        return b.kind is not MaskKind.REDACT
-    if a.kind is b.kind and a.kind in (MaskKind.KEEP, MaskKind.REGION):
-        return a != b and a.prefix <= b.prefix and a.suffix <= b.suffix
-    return False
 
 
 def _keys(resource: Resource) -> Iterator[Finding]:

@@ -31,6 +31,7 @@ from tanglai.catalogue.model import (
     Binding,
     Branch,
     Code,
+    Content,
     Item,
     LegalBasis,
     NamedMask,
@@ -127,7 +128,10 @@ TableField = Annotated[
 
 
 class ItemDocument(Document):
-    """One item. `shareClass` is the resource's where it is not given, `graphql` the name."""
+    """One item. `shareClass` is the resource's where it is not given, `graphql` the name.
+
+    `content`: what it tells of somebody, `of`: the identity number among the items whose holder that is.
+    """
 
     name: Name
     title: Line
@@ -144,6 +148,8 @@ class ItemDocument(Document):
     masks: Annotated[tuple[MaskDocument, ...], Field(max_length=16)] = ()
     codes: Annotated[tuple[CodeDocument, ...], Field(max_length=MAX_CODES)] = ()
     nullable: StrictBool = True
+    content: Content | None = None
+    of: Name | None = None
 
 
 ItemNames = Annotated[tuple[Name, ...], Field(min_length=1, max_length=16)]
@@ -335,6 +341,8 @@ def _item(d: ItemDocument, default: ShareClass) -> Item:
         tuple([_mask(mask) for mask in d.masks]) if d.masks else (),
         tuple([Code(code.value, code.title) for code in d.codes]) if d.codes else (),
         d.nullable,
+        d.content,
+        d.of,
     )
 
 
@@ -368,6 +376,8 @@ def _item_document(item: Item, default: ShareClass) -> dict[str, Any]:
             "masks": [_mask_document(named) for named in item.masks],
             "codes": [{"value": code.value, "title": code.title} for code in item.codes],
             "nullable": None if item.nullable else False,
+            "content": item.content.value if item.content else None,
+            "of": item.of,
         }
     )
 

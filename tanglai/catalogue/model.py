@@ -101,6 +101,22 @@ class GrantState(StrEnum):
     DISPOSED = "DISPOSED"
 
 
+class Content(StrEnum):
+    """What an item holds or tells of somebody. It decides which masks fit and what else gives away a masked number."""
+
+    IDENTITY_NUMBER = "IDENTITY_NUMBER"  # GB 11643: division 6, birth date 8, order 3 with the sex, check 1
+    CREDIT_CODE = "CREDIT_CODE"  # GB 32100
+    NAME = "NAME"
+    MOBILE = "MOBILE"
+    ADDRESS = "ADDRESS"
+    EMAIL = "EMAIL"
+    BANK_ACCOUNT = "BANK_ACCOUNT"
+    BIRTH_DATE = "BIRTH_DATE"
+    BIRTH_YEAR = "BIRTH_YEAR"
+    SEX = "SEX"
+    DIVISION = "DIVISION"  # GB/T 2260, of birth or residence
+
+
 @dataclass(frozen=True, slots=True)
 class Division:
     """An administrative division (GB/T 2260), valid in `valid_from <= day < valid_to`, then named by `successor`."""
@@ -185,7 +201,10 @@ class Code:
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One field of a resource. `masks` goes from the weakest (reveals most) to the strongest."""
+    """One field of a resource. `masks` goes from the weakest (reveals most) to the strongest.
+
+    `of` names the identity number, an item of the same resource, whose holder `content` is about; None: all of them.
+    """
 
     name: str
     title: str
@@ -202,6 +221,8 @@ class Item:
     masks: tuple[NamedMask, ...] = ()
     codes: tuple[Code, ...] = ()
     nullable: bool = True
+    content: Content | None = None
+    of: str | None = None
 
     def mask(self, name: str) -> Mask | None:
         return next((named.mask for named in self.masks if named.name == name), None)

@@ -117,10 +117,17 @@ REGION: dict[str, dict[str, Any]] = {
                 shareClass="UNCONDITIONAL",
                 nullable=False,
                 dataElement="DE001",
+                content="IDENTITY_NUMBER",
                 masks=[{"name": "partial", "keep": {"prefix": 1, "suffix": 2}}, {"name": "none", "redact": True}],
             ),
-            item("birthDate", "出生日期", "DATE", shareClass="UNCONDITIONAL"),
-            item("division", "区划", shareClass="UNCONDITIONAL", codes=[{"value": "640104", "title": "兴庆"}]),
+            item("birthDate", "出生日期", "DATE", shareClass="UNCONDITIONAL", content="BIRTH_DATE"),
+            item(
+                "division",
+                "区划",
+                shareClass="UNCONDITIONAL",
+                content="DIVISION",
+                codes=[{"value": "640104", "title": "兴庆"}],
+            ),
             item(
                 "phone",
                 "电话",
@@ -170,7 +177,7 @@ REGION: dict[str, dict[str, Any]] = {
         "related": ["1010101/1"],
         "items": [
             item("plate", "号牌", shareClass="UNCONDITIONAL"),
-            item("ownerIdNumber", "所有人"),
+            item("ownerIdNumber", "所有人", content="IDENTITY_NUMBER"),
             item("registeredAt", "登记时间", "DATETIME", column={"name": "registered", "timezone": "Asia/Shanghai"}),
         ],
         "relations": [

@@ -33,6 +33,7 @@ from tanglai.catalogue.model import (
     Branch,
     Category,
     Code,
+    Content,
     Department,
     Division,
     Grant,
@@ -136,6 +137,8 @@ def items(draw: st.DrawFn, name: str) -> Item:
         masks=tuple(draw(st.lists(st.builds(NamedMask, mask_names, masks), max_size=3))),
         codes=tuple(draw(st.lists(st.builds(Code, lines, lines), max_size=3))),
         nullable=draw(st.booleans()),
+        content=draw(st.none() | st.sampled_from(Content)),
+        of=draw(st.none() | names),
     )
 
 

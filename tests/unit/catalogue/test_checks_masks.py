@@ -1,0 +1,438 @@
+"""Masks judged at granting: what two grants give away together that neither gives away alone."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from tanglai.catalogue.checks_base import Severity
+from tanglai.catalogue.checks_masks import mask_findings
+from tanglai.catalogue.expressions import Expression, ItemRef, Within
+from tanglai.catalogue.masks import Mask, MaskKind
+from tanglai.catalogue.model import (
+    Content,
+    Division,
+    Grant,
+    GrantBasis,
+    GrantState,
+    Item,
+    NamedMask,
+    Relation,
+    ShareClass,
+    Snapshot,
+    Source,
+    Usage,
+    Zone,
+)
+from tanglai.catalogue.scalars import ScalarType
+from tests.catalogues import (
+    CONDITIONAL,
+    DATA_OFFICE,
+    MARKET_REGULATION,
+    PUBLIC_SECURITY,
+    UNCONDITIONAL,
+    YINCHUAN,
+    keep,
+    make_item,
+    make_relation,
+    make_resource,
+    make_snapshot,
+    resource_code,
+)
+
+NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
+PEOPLE, VEHICLES, CARDS, COUPLES = (resource_code(word) for word in ("person", "vehicle", "card", "couple"))
+REDACT, PSEUDONYM = NamedMask("hidden", Mask(MaskKind.REDACT)), NamedMask("token", Mask(MaskKind.PSEUDONYM))
+ON_NUMBERS = [keep("wide", 6, 4), keep("ends", 1, 2), keep("head", 6, 0), keep("tail", 0, 4), PSEUDONYM, REDACT]
+
+COUNTIES = [Division(f"6401{n:02}", f"县{n}", f"County {n}", date(1958, 10, 25)) for n in range(1, 61)]
+
+
+def conditional(name: str, content: Content | None, *masks: NamedMask, **more: Any) -> Item:
+    return make_item(name, content=content, masks=masks, **{"share_class": CONDITIONAL, **more})
+
+
+def number(name: str, **more: Any) -> Item:
+    return conditional(name, Content.IDENTITY_NUMBER, *ON_NUMBERS, **more)
+
+
+def link(name: str, target: str, item: str, target_item: str, inverse: str, **more: Any) -> Relation:
+    return make_relation(name, target, [item], [target_item], inverse=inverse, **{"share_class": CONDITIONAL, **more})
+
+
+def catalogue(
+    birth: ShareClass = CONDITIONAL, of: str | None = None, people_of: str = PUBLIC_SECURITY.code, **people: Any
+) -> Snapshot:
+    """People and their vehicles, of one relation; cards and couples without one."""
+    person = make_resource(
+        "person",
+        [
+            number("number", **people),
+            conditional("name", Content.NAME, NamedMask("first", Mask(MaskKind.FIRST)), REDACT),
+            conditional("born", Content.BIRTH_DATE, type=ScalarType.DATE, share_class=birth),
+            conditional("year", Content.BIRTH_YEAR, type=ScalarType.INTEGER),
+            conditional("sex", Content.SEX),
+            conditional("division", Content.DIVISION, keep("city", 4, 0)),
+            conditional("address", Content.ADDRESS, NamedMask("region", Mask(MaskKind.REGION, 6))),
+            conditional("phone", Content.MOBILE, keep("outer", 3, 4), keep("first3", 3, 0), keep("last4", 0, 4)),
+            conditional("note", None, keep("long", 3, 4), keep("short", 1, 2)),
+        ],
+        source="people",
+        relations=[link("vehicles", VEHICLES, "number", "owner", "holder", many=True)],
+    )
+    vehicle = make_resource(
+        "vehicle",
+        [
+            number("owner"),
+            conditional("ownerName", Content.NAME, NamedMask("first", Mask(MaskKind.FIRST))),
+            conditional("ownerPhone", Content.MOBILE, keep("outer", 3, 4)),
+            conditional("plate", None),
+        ],
+        relations=[link("holder", PEOPLE, "owner", "number", "vehicles")],
+    )
+    card = make_resource("card", [number("holder"), conditional("born", Content.BIRTH_DATE, type=ScalarType.DATE)])
+    couple = make_resource(
+        "couple",
+        [
+            number("husband"),
+            number("wife"),
+            conditional("wifeBorn", Content.BIRTH_DATE, type=ScalarType.DATE, of=of),
+        ],
+    )
+    return make_snapshot(
+        [person, vehicle, card, couple],
+        divisions=COUNTIES,
+        sources=[Source("people", "人口", people_of, "postgresql", Zone.EXTRANET, {})],
+    )
+
+
+def grant(id: str, resource: str, items: Iterable[str] = (), **more: Any) -> Grant:
+    """`items` are names, or names with the mask behind a colon."""
+    named = {name: mask for name, _, mask in (item.partition(":") for item in items)}
+    defaults: dict[str, Any] = {
+        "requester": YINCHUAN.code,
+        "purpose": "assistance",
+        "valid_from": NOW - timedelta(days=10),
+        "valid_to": None,
+        "basis": GrantBasis.APPLICATION,
+        "masks": {name: mask for name, mask in named.items() if mask},
+    }
+    return Grant(id=id, resource=resource, items=frozenset(named), **defaults | more)
+
+
+def told(new: Sequence[Grant], others: Sequence[Grant] = (), world: Snapshot | None = None) -> list[tuple[str, str]]:
+    found = mask_findings(new, others, world or catalogue(), NOW)
+    return [(id, finding.rule) for id, finding in found if finding.severity is Severity.ERROR]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two grants that must not be there together, or may."""
+
+    name: str
+    one: Grant
+    other: Grant
+    refused: str | None
+    world: Snapshot = field(default_factory=catalogue)
+
+
+DISCLOSES, ORDER = "mask-discloses", "mask-order"
+WIDE = grant("one", PEOPLE, ["number:wide"])
+ENDS = grant("one", PEOPLE, ["number:ends"])
+BORN = grant("other", PEOPLE, ["born"])
+OWNER = grant("one", VEHICLES, ["owner:wide"], relations=frozenset({"holder"}))
+BORN_OF_OWNER = grant("other", PEOPLE, ["born"], relations=frozenset({"vehicles"}))
+BY_PHONE = grant("one", VEHICLES, ["owner:wide", "ownerPhone"])
+PAIRS = [
+    Pair("6 + 4 and the birth date", WIDE, BORN, DISCLOSES),
+    Pair("under another purpose", WIDE, replace(BORN, purpose="licensing"), DISCLOSES),
+    Pair(
+        "on other rows, as far as scopes tell",
+        replace(WIDE, scope=Within(ItemRef("division", ScalarType.TEXT), "640105")),
+        BORN,
+        DISCLOSES,
+    ),
+    Pair("suspended, which may be resumed", WIDE, replace(BORN, state=GrantState.SUSPENDED), DISCLOSES),
+    Pair("to come", WIDE, replace(BORN, valid_from=NOW + timedelta(days=9)), DISCLOSES),
+    Pair("of the last second", WIDE, replace(BORN, valid_to=NOW + timedelta(seconds=1)), DISCLOSES),
+    Pair("over by now", WIDE, replace(BORN, valid_to=NOW), None),
+    Pair("ended", WIDE, replace(BORN, state=GrantState.ENDED), None),
+    Pair("expired", WIDE, replace(BORN, state=GrantState.EXPIRED), None),
+    Pair("of another requester", WIDE, replace(BORN, requester=MARKET_REGULATION.code), None),
+    Pair("for statistics", WIDE, replace(BORN, usage=Usage.STATISTICS), None),
+    Pair("6 + 4 and the year", WIDE, grant("other", PEOPLE, ["year"]), DISCLOSES),
+    Pair("1 + 2 and the birth date", ENDS, BORN, DISCLOSES),
+    Pair("1 + 2 and the year", ENDS, grant("other", PEOPLE, ["year"]), None),
+    Pair("1 + 2 and all but the date", ENDS, grant("other", PEOPLE, ["year", "sex", "division"]), None),
+    Pair("6 + 4 and the sex, which it shows", WIDE, grant("other", PEOPLE, ["sex"]), None),
+    Pair("0 + 4 and the division", grant("one", PEOPLE, ["number:tail"]), grant("other", PEOPLE, ["division"]), None),
+    Pair(
+        "0 + 4, year and division",
+        grant("one", PEOPLE, ["number:tail"]),
+        grant("other", PEOPLE, ["division", "year"]),
+        DISCLOSES,
+    ),
+    Pair(
+        "0 + 4, year and the masked address",
+        grant("one", PEOPLE, ["number:tail", "year"]),
+        grant("other", PEOPLE, ["address:region"]),
+        DISCLOSES,
+    ),
+    Pair(
+        "a number that is hidden",
+        grant("one", PEOPLE, ["number:hidden"]),
+        grant("other", PEOPLE, ["born", "sex", "division"]),
+        None,
+    ),
+    Pair(
+        "a pseudonym", grant("one", PEOPLE, ["number:token"]), grant("other", PEOPLE, ["born", "sex", "division"]), None
+    ),
+    Pair("clear on other rows", WIDE, grant("other", PEOPLE, ["number"]), None),
+    Pair("the birth date in another resource", grant("one", CARDS, ["holder:wide"]), BORN, None),
+    Pair("by a relation", OWNER, BORN_OF_OWNER, DISCLOSES),
+    Pair("by a relation that is granted at one end", OWNER, BORN, None),
+    Pair("by a relation under two purposes", OWNER, replace(BORN_OF_OWNER, purpose="licensing"), None),
+    Pair(
+        "what a relation shows in clear",
+        replace(OWNER, masks={"owner": "ends"}),
+        grant("other", PEOPLE, ["number"], relations=frozenset({"vehicles"})),
+        DISCLOSES,
+    ),
+    Pair(
+        "also what is hidden",
+        replace(OWNER, masks={"owner": "hidden"}),
+        grant("other", PEOPLE, ["number"], relations=frozenset({"vehicles"})),
+        DISCLOSES,
+    ),
+    Pair(
+        "the two halves of a number",
+        replace(OWNER, masks={"owner": "head"}),
+        grant("other", PEOPLE, ["number:tail", "year"], relations=frozenset({"vehicles"})),
+        DISCLOSES,
+    ),
+    Pair(
+        "one half of a number and the year",
+        replace(OWNER, masks={"owner": "head"}),
+        grant("other", PEOPLE, ["year"], relations=frozenset({"vehicles"})),
+        None,
+    ),
+    Pair("by a telephone that both show", BY_PHONE, grant("other", PEOPLE, ["born", "phone"]), DISCLOSES),
+    Pair("by a telephone that one shows masked", BY_PHONE, grant("other", PEOPLE, ["born", "phone:outer"]), None),
+    Pair(
+        "the name by the number in both",
+        grant("one", VEHICLES, ["owner", "ownerName:first"]),
+        grant("other", PEOPLE, ["number", "name"]),
+        DISCLOSES,
+    ),
+    Pair(
+        "the name by the pseudonym in both",
+        grant("one", VEHICLES, ["owner:token", "ownerName:first"]),
+        grant("other", PEOPLE, ["number:token", "name"]),
+        DISCLOSES,
+    ),
+    Pair(
+        "the name and no number",
+        grant("one", VEHICLES, ["owner:token", "ownerName:first"]),
+        grant("other", PEOPLE, ["number:ends", "name"]),
+        None,
+    ),
+    Pair(
+        "the wife's number and birth date",
+        grant("one", COUPLES, ["wife:wide"]),
+        grant("other", COUPLES, ["wifeBorn"]),
+        DISCLOSES,
+        catalogue(of="wife"),
+    ),
+    Pair(
+        "her birth date and his number",
+        grant("one", COUPLES, ["husband:wide"]),
+        grant("other", COUPLES, ["wifeBorn"]),
+        None,
+        catalogue(of="wife"),
+    ),
+    Pair(
+        "somebody's birth date",
+        grant("one", COUPLES, ["husband:wide"]),
+        grant("other", COUPLES, ["wifeBorn"]),
+        DISCLOSES,
+    ),
+    Pair(
+        "start and end",
+        grant("one", PEOPLE, ["phone:first3"]),
+        grant("other", PEOPLE, ["phone:last4"], purpose="licensing"),
+        ORDER,
+    ),
+    Pair(
+        "more and less of the same",
+        grant("one", PEOPLE, ["phone:first3"]),
+        grant("other", PEOPLE, ["phone:outer"]),
+        None,
+    ),
+    Pair(
+        "more and less of texts of any length",
+        grant("one", PEOPLE, ["note:long"]),
+        grant("other", PEOPLE, ["note:short"]),
+        ORDER,
+    ),
+    Pair(
+        "a pseudonym and a part", grant("one", PEOPLE, ["number:token"]), grant("other", PEOPLE, ["number:ends"]), ORDER
+    ),
+    Pair(
+        "a pseudonym and nothing",
+        grant("one", PEOPLE, ["number:token"]),
+        grant("other", PEOPLE, ["number:hidden"]),
+        None,
+    ),
+    Pair(
+        "start and end of two requesters",
+        grant("one", PEOPLE, ["phone:first3"]),
+        grant("other", PEOPLE, ["phone:last4"], requester=DATA_OFFICE.code),
+        None,
+    ),
+    Pair(
+        "start and end, one of which is over",
+        grant("one", PEOPLE, ["phone:first3"]),
+        grant("other", PEOPLE, ["phone:last4"], valid_to=NOW),
+        None,
+    ),
+]
+
+
+@pytest.mark.parametrize("pair", PAIRS, ids=lambda pair: pair.name)
+def test_two_grants(pair: Pair) -> None:
+    """It makes no difference which is there first, and none whether they come at once: the later one is refused."""
+    for first, second in ((pair.one, pair.other), (pair.other, pair.one)):
+        expected = [(second.id, pair.refused)] if pair.refused else []
+        assert told([first], world=pair.world) == []
+        assert set(told([second], [first], pair.world)) == set(expected)
+        assert set(told([first, second], world=pair.world)) == set(expected)
+
+
+@pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair.refused], ids=lambda pair: pair.name)
+def test_one_grant_of_both(pair: Pair) -> None:
+    """Nor whether it is one grant, where it can be."""
+    one, other = pair.one, pair.other
+    if one.resource != other.resource or one.masks.keys() & other.masks.keys():
+        assert told([one, other], world=pair.world) != []
+        return
+    both = replace(one, items=one.items | other.items, masks={**one.masks, **other.masks})
+    assert told([both], world=pair.world) == [("one", pair.refused)]
+
+
+def test_the_finding_says_what_gives_the_number_away() -> None:
+    more = grant("more", PEOPLE, ["year", "sex", "division", "phone", "name"])
+    ((id, finding),) = mask_findings([BORN], [WIDE, more], catalogue(), NOW)
+    assert (id, finding.path, finding.severity) == ("other", ("items",), Severity.ERROR)
+    assert finding.message == (
+        f"`number` of `{PEOPLE}`, shown as keep 6 + 4, beside `born` of `{PEOPLE}` leaves 1 number, fewer than 1,000"
+    )
+    ((_, finding),) = mask_findings([WIDE], [BORN], catalogue(), NOW)
+    assert finding.path == ("masks", "number")
+    ((_, finding),) = mask_findings(
+        [replace(OWNER, items=frozenset(), masks={})],
+        [replace(OWNER, id="o", relations=frozenset()), BORN_OF_OWNER],
+        catalogue(),
+        NOW,
+    )
+    assert finding.path == ("relations",)
+
+
+def test_items_that_are_open_to_all() -> None:
+    open_to_all = catalogue(birth=UNCONDITIONAL)
+    assert told([WIDE], world=open_to_all) == [("one", DISCLOSES)]
+    assert told([OWNER], world=open_to_all) == []
+    only_the_relation = grant("other", PEOPLE, relations=frozenset({"vehicles"}))
+    assert told([OWNER, only_the_relation], world=open_to_all) == [("other", DISCLOSES)]
+
+
+def test_what_a_department_has_itself() -> None:
+    own = catalogue(people_of=YINCHUAN.code)
+    assert told([OWNER], world=catalogue()) == []
+    assert told([OWNER], world=own) == [("one", DISCLOSES)]  # its own end of the relation needs no grant
+    assert told([replace(OWNER, relations=frozenset())], world=own) == []
+
+
+def test_a_mask_of_what_is_clear_anyway_is_told() -> None:
+    ((_, finding),) = mask_findings([ENDS], [], catalogue(share_class=UNCONDITIONAL), NOW)
+    assert (finding.rule, finding.severity, finding.path) == (DISCLOSES, Severity.NOTICE, ("masks", "number"))
+
+
+def test_several_numbers_may_be_different_ones() -> None:
+    """Somebody has one name, and may have two telephones: a notice."""
+    by_relation = grant("one", VEHICLES, ["ownerPhone:outer"], relations=frozenset({"holder"}))
+    other = grant("other", PEOPLE, ["phone"], relations=frozenset({"vehicles"}))
+    assert [
+        (id, finding.rule, finding.severity)
+        for id, finding in mask_findings([by_relation, other], [], catalogue(), NOW)
+    ] == [("other", DISCLOSES, Severity.NOTICE)]
+
+
+def test_what_is_wrong_already_is_told_where_it_gets_worse() -> None:
+    """Grants of the past are not judged again by each that has nothing to do with them."""
+    before = [WIDE, grant("year", PEOPLE, ["year"])]
+    assert told([grant("other", PEOPLE, ["phone"])], before) == []
+    assert told([grant("other", PEOPLE, ["born"])], before) == [("other", DISCLOSES)]
+    assert told([grant("new", CARDS, ["holder:wide", "born"])], before) == [("new", DISCLOSES)]
+
+
+def test_new_terms_take_the_place_of_the_old_ones() -> None:
+    assert told([replace(WIDE, masks={"number": "hidden"})], [WIDE, BORN]) == []
+    assert told([WIDE], [replace(WIDE, masks={"number": "hidden"}), BORN]) == [("one", DISCLOSES)]
+
+
+def test_a_requester_of_the_scope_knows_the_division() -> None:
+    tail = grant("one", PEOPLE, ["number:tail", "year"])
+    of_a_county: Expression = Within(ItemRef("division", ScalarType.TEXT), "640105")
+    assert told([tail]) == []
+    assert told([replace(tail, scope=of_a_county)]) == [("one", DISCLOSES)]
+
+
+def test_what_other_rules_look_at() -> None:
+    gone = [
+        grant("a", "9/9", ["number:wide"]),
+        grant("b", PEOPLE, ["gone:wide"]),
+        grant("c", PEOPLE, ["number:gone"]),
+        grant("d", PEOPLE, ["born"], relations=frozenset({"gone"})),
+    ]
+    assert told(gone) == []
+    assert told([replace(WIDE, id="e")], gone) == [("e", DISCLOSES)]  # `d` has the birth date
+
+
+def test_relations_that_lack_an_end() -> None:
+    world = catalogue()
+    vehicle = replace(world.resources[VEHICLES], relations=())
+    broken = replace(world, resources={**world.resources, VEHICLES: vehicle})
+    assert told([OWNER, BORN_OF_OWNER], world=broken) == []
+    assert told([replace(WIDE, relations=frozenset({"vehicles"})), BORN], world=broken) == [("other", DISCLOSES)]
+
+
+@pytest.mark.parametrize(
+    ("subject", "many", "numbered", "refused"),
+    [
+        ("person", False, True, True),  # one row each
+        ("person", True, True, False),  # a household and its members
+        ("person", True, False, True),  # records without a number of their own
+        ("household", False, True, False),
+    ],
+)
+def test_one_subject_in_two_resources(subject: str, many: bool, numbered: bool, refused: bool) -> None:
+    file, record = resource_code("file"), resource_code("record")
+    files = make_resource(
+        "file",
+        [number("number"), conditional("case", None)],
+        subject="person",
+        relations=[link("records", record, "case", "case", "file", many=many)],
+    )
+    records = make_resource(
+        "record",
+        [conditional("case", None), conditional("born", Content.BIRTH_DATE, type=ScalarType.DATE)]
+        + ([number("head")] if numbered else []),
+        subject=subject,
+        relations=[link("file", file, "case", "case", "records")],
+    )
+    world = make_snapshot([files, records])
+    one = grant("one", file, ["number:wide", "case"])
+    assert bool(told([one, grant("other", record, ["born", "case"])], world=world)) == refused
+    assert told([one, grant("other", record, ["born"])], world=world) == []  # nothing that joins the rows

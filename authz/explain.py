@@ -100,6 +100,12 @@ class ItemAccess:
     def masks(self) -> tuple[str, ...]:
         return tuple(masked.mask for masked in self.masked)
 
+    @property
+    def discloses(self) -> tuple[str, ...]:
+        """What the row sets disclose, each by itself: also where together they are all rows."""
+        sets = (self.rows, self.clear, *(masked.rows for masked in self.masked))
+        return tuple(sorted({name for rows in sets for name in rows.discloses}))
+
 
 @dataclass(frozen=True, slots=True)
 class RelationAccess:

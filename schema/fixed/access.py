@@ -175,7 +175,7 @@ def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
         grants=list(access.grants),
         article=access.article,
         article_words=access.article_words,
-        scope_discloses=list(access.rows.discloses),
+        scope_discloses=list(access.discloses),
         statistics=_statistics(access.statistics),
         denial=denial(info, access.denial),
         use_denial=denial(info, access.use_denial),

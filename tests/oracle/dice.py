@@ -41,18 +41,20 @@ class Dice:
         return [left.pop(self.number(0, len(left) - 1)) for _ in options]
 
 
-class _ByDice(st.SearchStrategy[T]):
+class ByDice(st.SearchStrategy[T]):
+    """`build` makes an example of dice, those of hypothesis or others."""
+
     # A composite strategy would do, but for one thing: hypothesis copies draws from inner strategies over others of
     # their kind for the next examples, and two thirds of those would repeat what was tried before.
 
     def __init__(self, build: Callable[[Dice], T]) -> None:
         super().__init__()
-        self._build = build
+        self.build = build
 
     def do_draw(self, data: Any) -> T:
-        return self._build(Dice(data.draw_integer))
+        return self.build(Dice(data.draw_integer))
 
 
-def by_dice(build: Callable[[Dice], T]) -> st.SearchStrategy[T]:
-    """The strategy of what `build` makes of its choices."""
-    return _ByDice(build)
+def by_dice(build: Callable[[Dice], T]) -> ByDice[T]:
+    """The strategy of what `build` makes of its choices; `build` itself is for dice of another hand."""
+    return ByDice(build)

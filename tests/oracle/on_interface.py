@@ -19,9 +19,9 @@ from tests.oracle.worlds import Drawn
 MOST_ROWS = 1000
 PAGINGS: tuple[Mapping[str, Any], ...] = (
     {"kind": "none"},
-    {"kind": "page", "size": 3, "total": "total"},
-    {"kind": "offset", "size": 4},
-    {"kind": "cursor", "size": 2, "next": "next", "size_parameter": "limit"},
+    {"kind": "page", "size": 5, "total": "total"},
+    {"kind": "offset", "size": 8},
+    {"kind": "cursor", "size": 6, "next": "next", "size_parameter": "limit"},
 )
 FILTERS: Mapping[str, Mapping[str, Any]] = {
     "列 code": {"parameter": "code", "op": "in", "most": 2, "style": "repeat"},

@@ -102,8 +102,8 @@ RELATIONS = [
 @case(3)
 @pytest.mark.parametrize("where", RELATIONS)
 async def test_a_denied_relation_in_where_refuses_at_any_step(where: str) -> None:
-    """Also where the first step is granted and only the second is not; `{}` asks whether there is a link."""
-    for grants in ([], [make_grant(RESIDENT, id="r", relations=frozenset({"household", "vehicles"}))]):
+    """Where neither end is granted, or one of the two only; `{}` asks whether there is a link."""
+    for grants in ([], follow_all()[:1], follow_all()[1:]):
         await refused(World(population(), rows(), grants), residents(f"where: {where}"))
 
 
@@ -308,11 +308,13 @@ HOMES = residents("first: 3", "edges { cursor node { id name household { id addr
 
 @case(9)
 async def test_grants_on_the_keys_open_no_relation_and_the_relation_gives_no_key() -> None:
+    """Neither do they together with a grant at one of the relation's ends."""
     keys = [make_grant(RESIDENT, "household_id"), make_grant(HOUSEHOLD, "number", "g2")]
-    answer = await World(population(), with_odd_keys(), keys).ask(HOMES)
-    assert answer.codes == ["GRANT_REQUIRED"]
-    edges = answer.data["data"]["population"]["residents"]["edges"]
-    assert [edge["node"]["household"] for edge in edges] == [None] * 3
+    for ends in ([], follow_all()[:1], follow_all()[1:]):
+        answer = await World(population(), with_odd_keys(), [*keys, *ends]).ask(HOMES)
+        assert answer.codes == ["GRANT_REQUIRED"]
+        edges = answer.data["data"]["population"]["residents"]["edges"]
+        assert [edge["node"]["household"] for edge in edges] == [None] * 3
     world = World(population(), with_odd_keys(), follow_all())
     answer, contents = await sealed(world, HOMES)
     assert "LINK" not in answer.response.body.decode()

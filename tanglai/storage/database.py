@@ -175,8 +175,9 @@ class PlatformDatabase:
 
         The state of a known grant is left alone, so that importing a file again resumes nothing: see `kept` of the
         report, and `set_grant_state`. Raises Refused for a reference to nothing, a scope that its resource does not
-        carry, another requester or resource under a known id, new terms for a grant that is over, and for statistics of
-        which the requester has some already from another grant.
+        carry, another requester or resource under a known id, new terms for a grant that is over, for statistics of
+        which the requester has some already from another grant, and for a mask that does not hide what it should from
+        somebody who reads all that the requester can.
         """
         async with self.session() as connection:
             return await grants.put(connection, new, by=by, reason=reason)

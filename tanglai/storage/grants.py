@@ -13,6 +13,7 @@ from tanglai.catalogue.model import Grant, GrantState, Resource
 from tanglai.storage.cubes import refuse_overlaps
 from tanglai.storage.epochs import GRANTS, LOCK_GRANTS, SHARE_CATALOGUE
 from tanglai.storage.errors import Refused
+from tanglai.storage.masks import refuse_disclosures
 from tanglai.storage.rows import decode, encode, readable
 from tanglai.storage.transitions import GRANT_TRANSITIONS
 
@@ -161,6 +162,7 @@ async def put(connection: Any, grants: Sequence[Grant], *, by: str, reason: str)
                 (changed if row["id"] in states else added).append(row["id"])
             kept += [grant.id for grant in batch if states.get(grant.id, grant.state.value) != grant.state.value]
         await refuse_overlaps(connection, grants, resources)
+        await refuse_disclosures(connection, grants, {*added, *changed})
         return PutReport(await connection.fetchval(GRANTS), tuple(added), tuple(changed), tuple(kept))
 
 

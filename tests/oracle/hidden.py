@@ -9,7 +9,8 @@ from tanglai.catalogue.model import Item, Relation, Resource
 from tests.oracle.comparing import situation
 from tests.oracle.dice import Dice
 from tests.oracle.oracle import Oracle
-from tests.oracle.worlds import POOLS, Asker, Drawn, handle_value, lawful
+from tests.oracle.pools import POOLS
+from tests.oracle.worlds import Asker, Drawn, handle_value, lawful
 
 Change = dict[str, dict[str, list[dict[str, Any]]]]
 

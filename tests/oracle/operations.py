@@ -29,8 +29,8 @@ from tests.oracle.language import (
     Walk,
     spelled_out,
 )
+from tests.oracle.pools import operands
 from tests.oracle.sight import Sight
-from tests.oracle.worlds import operands
 
 RETIRED = "19/9"
 """A resource that ids were given out for, and that is published no more."""
@@ -154,6 +154,8 @@ class Writer:
 
     def _member(self, resource: Resource) -> Field:
         form = self.dice.number(0, 9)
+        if self.sights[resource.code].publications and self.dice.chance(1, 2):
+            return self._aggregate(resource)
         if form == 9 and resource.keys:
             return self._lookup(resource)
         if form >= 7:
@@ -309,14 +311,23 @@ class Writer:
         if form == 4 and resource.binding.handle is not None:
             wrapped: Selection = Inline("Node", (Field("id"), Inline(kind, tuple(inner))), self._only())
         elif form >= 2:
-            name = f"F{len(self.fragments)}"
-            self.fragments[name] = Fragment(kind, tuple(inner))
+            name = self._named(kind, inner)
             wrapped = Spread(name, self._only())
             if dice.chance(1, 3):
                 outer = [Spread(name, self._only()), *outer]
         else:
             wrapped = Inline(kind if form else None, tuple(inner), self._only())
         return [*outer, wrapped]
+
+    def _named(self, kind: str, inner: list[Selection]) -> str:
+        """A fragment of `inner`, maybe by way of another one; its name."""
+        name = f"F{len(self.fragments)}"
+        self.fragments[name] = Fragment(kind, tuple(inner))
+        if not self.dice.chance(1, 3):
+            return name
+        outer = f"F{len(self.fragments)}"
+        self.fragments[outer] = Fragment(kind, (Spread(name, self._only()), Field("__typename")))
+        return outer
 
     # --- figures ---------------------------------------------------------------------------------------------------
 
@@ -336,14 +347,14 @@ class Writer:
         if dice.chance(1, 2):
             inner = [Field(item.graphql) for item in dice.some(comparable, 1, 2)]
             parts.append(Field("key", selections=tuple(inner)))
-        for function in dice.some(("countValues", "countDistinct", "min", "max", "sum", "avg"), 0, 3):
+        for function in dice.some(("countValues", "countDistinct", "min", "max", "sum", "avg"), 0, 4):
             items = comparable
             if function in ("sum", "avg"):
                 items = [item for item in comparable if item.type.numeric]
             elif function in ("min", "max"):
                 items = [item for item in comparable if item.type is not ScalarType.BOOLEAN]
             if items := self._usable(resource, items):
-                inner = [Field(item.graphql, self._alias(1, 6)) for item in dice.some(items, 1, 2)]
+                inner = [Field(item.graphql, self._alias(1, 6)) for item in dice.some(items, 1, 3)]
                 parts.append(Field(function, self._alias(1, 6), selections=tuple(inner)))
         parts = parts or [Field("count")]
         name = aggregate_field_name(resource.names)
@@ -466,7 +477,7 @@ class Writer:
                 if operator in ("startsWith", "contains"):
                     operand = operand[: dice.number(0, 3)]
                 test[operator] = self._value(operand, literal)
-        if not literal and dice.chance(1, 80):
+        if not literal and dice.chance(1, 50):
             test[dice.pick(operators[:2])] = dice.pick((None, Var(None), Var(ABSENT)))
         return test
 

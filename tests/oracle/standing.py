@@ -24,22 +24,30 @@ def books_of(world: World) -> Books:
 
 
 async def settled(world: World) -> None:
-    """Waits until everything that the last operations used is counted."""
-    while world.ledger._tasks:
-        await asyncio.gather(*world.ledger._tasks)
+    """Waits until everything that the last operations used is counted. The world may live in another event loop."""
+    while world.ledger._tasks:  # noqa: ASYNC110  # tasks of another loop cannot be waited for
+        await asyncio.sleep(0)
 
 
 async def balance(world: World, grants: Iterable[Grant], now: datetime) -> None:
     """What the ledger says is used of each of `grants` is what the books say. Raises AssertionError."""
-    await settled(world)  # from here on nothing is awaited, so that no block is on its way back
     books, day = books_of(world), day_of(now)
     for grant in grants:
-        used = _used(world, grant.id, day)
+        used = await _used_at_rest(world, grant.id, day)
         account = books.account(grant.id, now)
         low, high = account.subjects
         assert (used.rows, used.requests) == (account.rows, account.requests), (grant.id, used, account)
         assert low <= used.subjects <= high, (grant.id, used, account)
         account.subjects = (used.subjects, used.subjects)
+
+
+async def _used_at_rest(world: World, grant: str, day: date) -> Counts:
+    """`_used`, at a moment when nothing is on its way back."""
+    while True:
+        await settled(world)
+        used = _used(world, grant, day)
+        if not world.ledger._tasks:
+            return used
 
 
 def _used(world: World, grant: str, day: date) -> Counts:
@@ -51,10 +59,9 @@ def _used(world: World, grant: str, day: date) -> Counts:
 
 async def give_standing(world: World, other: World) -> None:
     """`other` stands where `world` does: the same is used of every quota, the same cubes are published."""
-    await settled(world)
     quotas = MemoryQuotas()
-    for grant, day in world.quotas.taken:
-        quotas.taken[grant, day] = _used(world, grant, day)
+    for grant, day in list(world.quotas.taken):
+        quotas.taken[grant, day] = await _used_at_rest(world, grant, day)
     quotas.subjects = {key: set(known) for key, known in world.quotas.subjects.items()}
     other.quotas, other.ledger = quotas, QuotaLedger(quotas)
     other.gateway._quotas = other.ledger

@@ -1,42 +1,28 @@
 """In charge of random worlds: catalogues, the rows of their sources, grants of every kind, and who asks when."""
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime, time, timedelta
-from decimal import Decimal
+from datetime import datetime, timedelta
 from typing import Any
 
 from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
-from tanglai.catalogue.expressions import FALSE, Attribute, Column, Compare, CompareOp, Expression, ItemRef
-from tanglai.catalogue.masks import Mask, MaskKind
+from tanglai.catalogue.expressions import Column
 from tanglai.catalogue.model import (
-    Department,
     Grant,
-    GrantBasis,
-    GrantState,
     Item,
-    Level,
-    NamedMask,
-    Period,
-    Quota,
     Relation,
     Resource,
     ShareClass,
     Snapshot,
     Source,
-    Statistics,
-    Usage,
     Zone,
 )
-from tanglai.catalogue.predicates import predicate_from_document
 from tanglai.catalogue.scalars import ScalarType, parse, to_json
 from tests.catalogues import (
     DEPARTMENTS,
-    DIVISIONS,
     MARKET_REGULATION,
     PUBLIC_SECURITY,
     YINCHUAN,
-    keep,
     make_item,
     make_relation,
     make_resource,
@@ -44,67 +30,15 @@ from tests.catalogues import (
 )
 from tests.gateways import NOW, PURPOSE
 from tests.oracle.dice import Dice
-from tests.oracle.predicates import Truth, truth
-from tests.oracle.sight import Rows
+from tests.oracle.granting import some_grants
+from tests.oracle.pools import ASKING, DAY, JOINED, LINKS, MASKS, MIDNIGHT, OF_DEPARTMENTS, POOLS, XIXIA
 
-TEXTS = ("k1", "", "k", "K1", "张三", "张", "k1 ", "é", "e\u0301", "👨‍👩‍👧", "𠀀", "～", "640105", "640121001",
-         "640199", "%_", "*", "a@b@c.cn", "13800000001", "'\"\\\n", "k1\u2028x" * 9)  # fmt: skip
-LINKS = ("code", "ref", "link")
-JOINED = {
-    ScalarType.TEXT: ("k1", "k2", "张三", "", "é", "k3", "K1", "k1 ", "👨‍👩‍👧"),
-    ScalarType.INTEGER: (1, 2, -1, 2**31 - 1),
-    ScalarType.LONG: (1, 2, 2**53 + 1, -(2**63)),
-    ScalarType.DECIMAL: (Decimal("1.0"), Decimal("2.5")),
-    ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1)),
-    ScalarType.FLOAT: (0.0, -0.0, 0.1, 1e21),
-    ScalarType.TIME: (time(8, 30), time(0, 0, 0, 1)),
-    ScalarType.DATETIME: (datetime(2024, 2, 29, 8, tzinfo=UTC), datetime(1, 1, 3, tzinfo=UTC)),
-    ScalarType.BOOLEAN: (True, False),
-}
-"""Values of link columns: few, so that rows do meet."""
-POOLS: Mapping[ScalarType, Sequence[Any]] = {
-    ScalarType.TEXT: TEXTS,
-    ScalarType.BOOLEAN: (True, False),
-    ScalarType.INTEGER: (0, 1, -1, 7, 2**31 - 1, -(2**31)),
-    ScalarType.LONG: (0, 1, -1, 2**53, 2**53 + 1, 2**63 - 1, -(2**63)),
-    ScalarType.DECIMAL: tuple(
-        map(
-            Decimal, ("0", "1.5", "-1.50000", "0.1", "99999999999999999999.99", "1E-20", "0.3", "0.000001", "-0.000003")
-        )
-    ),
-    ScalarType.FLOAT: (0.0, -0.0, 1.5, -1.5, 0.1, 1 / 3, 1.7e308, -1e300, 5e-324, 2.0**53, 1e21),
-    ScalarType.DATE: (date(2024, 2, 29), date(1, 1, 1), date(9999, 12, 31), date(1900, 2, 28)),
-    ScalarType.TIME: (time(8, 30), time(0, 0), time(23, 59, 59, 999999), time(0, 0, 0, 1)),
-    ScalarType.DATETIME: (
-        datetime(2024, 2, 29, 8, tzinfo=UTC),
-        datetime(1969, 12, 31, 23, 59, 59, 999999, tzinfo=UTC),
-        datetime(1, 1, 3, tzinfo=UTC),
-        datetime(9999, 12, 30, 23, 59, 59, 999999, tzinfo=UTC),
-    ),
-    ScalarType.GEOMETRY: ({"type": "Point", "coordinates": [106.23, 38.48]}, {"type": "Point", "coordinates": []}),
-}
-MASKS = (
-    keep("middle", 1, 1),
-    NamedMask("first", Mask(MaskKind.FIRST)),
-    NamedMask("domain", Mask(MaskKind.DOMAIN)),
-    NamedMask("region", Mask(MaskKind.REGION, 2)),
-    NamedMask("alias", Mask(MaskKind.PSEUDONYM)),
-    NamedMask("none", Mask(MaskKind.REDACT)),
-)
-DIVISIONS_BY_CODE = {division.code: division for division in DIVISIONS}
 WORDS = ("person", "car", "house")
 NUMERIC = (ScalarType.DECIMAL, ScalarType.INTEGER, ScalarType.FLOAT, ScalarType.LONG)
 CLASSES = (*(ShareClass.CONDITIONAL, ShareClass.UNCONDITIONAL) * 4, ShareClass.NOT_SHARED)
 SOURCES = {"main": PUBLIC_SECURITY, "traffic": MARKET_REGULATION}
 INNER = "inner"
 """A source of the other zone."""
-XIXIA = Department("11640105MB1A00006N", "xixia-data", "西夏区数据局", "Xixia", Level.COUNTY, "640105")
-ASKING = (YINCHUAN, PUBLIC_SECURITY, XIXIA, MARKET_REGULATION)
-OF_DEPARTMENTS = (YINCHUAN.code, XIXIA.code, YINCHUAN.division, XIXIA.division, "640121001")
-"""Texts that scopes may compare with an attribute of who asks."""
-DAY = timedelta(days=1)
-MIDNIGHT = NOW.replace(hour=16)
-"""The end of a day of Asia/Shanghai."""
 MOMENTS = (NOW, NOW - DAY, NOW + DAY, NOW + timedelta(microseconds=1), MIDNIGHT, MIDNIGHT - timedelta(microseconds=1))
 
 
@@ -141,7 +75,11 @@ USUAL = Bounds()
 
 def world(dice: Dice, bounds: Bounds = USUAL) -> Drawn:
     """One to three resources with relations in one or two sources, `bounds.rows` rows each, and up to nine grants."""
-    resources = {word: _resource(dice, word, bounds) for word in WORDS[: dice.number(1, 3)]}
+    link = dice.pick(list(JOINED))  # mostly the same, so that relations are over every type
+    words = WORDS[: dice.number(1, 3)]
+    resources = {
+        word: _resource(dice, word, bounds, link if dice.chance(3, 4) else dice.pick(list(JOINED))) for word in words
+    }
     for number in range(dice.pick((1, 2, 3, 0))):
         _relate(dice, resources, number)
     sources = [Source(key, f"系统{key}", owner.code, bounds.kind, Zone.EXTRANET, {}) for key, owner in SOURCES.items()]
@@ -157,23 +95,13 @@ def world(dice: Dice, bounds: Bounds = USUAL) -> Drawn:
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {source.key: {} for source in sources}
     for resource in resources.values():
         rows[resource.binding.source][resource.binding.table] = _rows(dice, resource, bounds)
-    requesters = [YINCHUAN] * 7 + [PUBLIC_SECURITY] if dice.chance(3, 4) else [YINCHUAN, dice.pick(ASKING[1:])]
-    grants: list[Grant] = []
-    for number in range(dice.pick((3, 6, 9, 4, 7, 8, 1, 0))):
-        resource = dice.pick(list(resources.values()))
-        grants.append(_grant(dice, resource, number, grants, rows, dice.pick(requesters)))
-    for resource in resources.values():
-        for relation in resource.relations:
-            if dice.chance(2, 3):
-                grants.append(_opening(dice, resource, relation, f"r{len(grants)}", rows, dice.pick(requesters)))
-        grants += _publications(dice, resource, rows, dice.pick(requesters))
-    return Drawn(snapshot, rows, tuple(_with_quotas(dice, grants)))
+    return Drawn(snapshot, rows, some_grants(dice, list(resources.values()), rows))
 
 
 # --- catalogue -----------------------------------------------------------------------------------------------------
 
 
-def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
+def _resource(dice: Dice, word: str, bounds: Bounds, link: ScalarType) -> Resource:
     usual, closed = dice.pick(CLASSES), dice.chance(1, 3)
 
     def share_class() -> ShareClass:
@@ -181,7 +109,6 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
             return ShareClass.NOT_SHARED if dice.chance(1, 8) else ShareClass.CONDITIONAL
         return usual if dice.chance(2, 3) else dice.pick(CLASSES)
 
-    link = dice.pick(list(JOINED))
     items = [
         _item(dice, "code", ScalarType.TEXT, share_class()),
         _item(dice, "ref", ScalarType.TEXT, share_class()),
@@ -219,7 +146,7 @@ def _resource(dice: Dice, word: str, bounds: Bounds) -> Resource:
 
 def _elsewhere(dice: Dice, bounds: Bounds) -> Resource:
     """A resource of the other zone: listed in the catalogue, and no field of `data`."""
-    resource = _resource(dice, "dossier", replace(bounds, pageable=True))
+    resource = _resource(dice, "dossier", replace(bounds, pageable=True), ScalarType.TEXT)
     return replace(resource, zone=Zone.INTRANET, binding=replace(resource.binding, source=INNER))
 
 
@@ -257,6 +184,8 @@ def _relate(dice: Dice, resources: dict[str, Resource], number: int) -> None:
         if here.item_by_name[mine].type is there.item_by_name[its].type
     ]
     linked = [pairs[0] if dice.chance(1, 2) else dice.pick(pairs)]
+    if ("i_link", "i_link") in pairs and dice.chance(1, 4):  # which may be of any type
+        linked = [("i_link", "i_link")]
     if dice.chance(1, 5):
         more = [pair for pair in pairs if pair[0] != linked[0][0] and pair[1] != linked[0][1]]
         linked += [dice.pick(more)] if more else []
@@ -290,6 +219,8 @@ def _rows(dice: Dice, resource: Resource, bounds: Bounds) -> list[dict[str, Any]
     sizes = (8, 14, 12, 16, 10) if any(item.codes for item in resource.items) else (3, 8, 10, 6, 9, 7, 10, 1, 0)
     for number in range(min(bounds.rows, dice.pick(sizes))):
         row = {name: dice.pick(values) for name, values in columns.items()}
+        if rows and dice.chance(1, 6):
+            row = dict(dice.pick(rows))  # like another, but for the handle
         if resource.binding.handle is not None:  # not in the order of the table
             row[resource.binding.handle.name] = handle_value(resource.binding.handle, (number * 7 + 3) % 31)
         rows.append(row)
@@ -330,199 +261,6 @@ def _column(dice: Dice, item: Item) -> list[Any]:
         if item.type is ScalarType.TEXT and dice.chance(1, 6):
             values = dice.some(OF_DEPARTMENTS, 2, 3)
     return values if not item.nullable else [*values, None]
-
-
-# --- grants --------------------------------------------------------------------------------------------------------
-
-_STATES = (GrantState.SUSPENDED, GrantState.ENDED, GrantState.EXPIRED, GrantState.DISPOSED)
-_BASES = (GrantBasis.CONSULTATION, GrantBasis.APPLICATION, GrantBasis.COORDINATION)
-
-
-def _grant(
-    dice: Dice, resource: Resource, number: int, before: Sequence[Grant], rows: Rows, requester: Department
-) -> Grant:
-    """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
-    twin = dice.pick(before) if before and dice.chance(1, 3) else None
-    if twin is not None and twin.resource == resource.code:
-        return replace(
-            twin, id=f"g{9 - number}", scope=_scope(dice, resource, rows), masks=_masks(dice, resource, twin.items)
-        )
-    relations = [relation.name for relation in resource.relations]
-    if relations and dice.chance(1, 3):  # to be followed, and nothing else: makes no row visible
-        items: list[str] = []
-    else:
-        items = dice.some([item.name for item in resource.items], 1)
-        relations = [name for name in relations if dice.chance(1, 2)]
-    odd = dice.number(0, 11)  # most grants are usable
-    begins, ends = NOW - DAY, dice.pick((None, NOW + DAY))
-    if odd == 11:
-        begins, ends = dice.pick(((NOW + DAY, None), (NOW - DAY, NOW), (NOW, NOW + timedelta(microseconds=1))))
-    return Grant(
-        id=f"g{9 - number}",
-        requester=requester.code,
-        resource=resource.code,
-        items=frozenset(items),
-        relations=frozenset(relations),
-        purpose="licensing" if odd == 10 else PURPOSE,
-        valid_from=begins,
-        valid_to=ends,
-        basis=dice.pick(_BASES),
-        state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
-        usage=Usage.STATISTICS if odd == 8 else Usage.READ,
-        scope=_scope(dice, resource, rows),
-        masks=_masks(dice, resource, items),
-    )
-
-
-def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: Rows, requester: Department) -> Grant:
-    """A usable grant to follow one end of a relation, from all rows or some."""
-    scope = predicate_from_document({}, resource) if dice.chance(1, 2) else _scope(dice, resource, rows)
-    return Grant(
-        id=id,
-        requester=requester.code,
-        resource=resource.code,
-        items=frozenset(),
-        relations=frozenset({relation.name}),
-        purpose=PURPOSE,
-        valid_from=NOW - DAY,
-        valid_to=None,
-        basis=GrantBasis.CONSULTATION,
-        scope=scope,
-    )
-
-
-def _publications(dice: Dice, resource: Resource, rows: Rows, requester: Department) -> list[Grant]:
-    """One or two grants for statistics on the coded items of a resource, which share no item."""
-    coded = [item.name for item in resource.items if item.codes]
-    if not coded or dice.chance(1, 4):
-        return []
-    numbers = [item.name for item in resource.items if item.type.numeric and not item.codes]
-    cut = dice.number(1, len(coded))
-    parts = [(coded[:cut], dice.some(numbers, 0, 2)), (coded[cut:], [])]
-    odd = dice.number(0, 11)  # most can be used
-    grants: list[Grant] = []
-    for number, (dimensions, measures) in enumerate(parts):
-        if not dimensions:
-            continue
-        statistics = Statistics(
-            tuple(dice.shuffled(dimensions)),
-            tuple(measures),
-            dice.pick(list(Period)),
-            dice.pick((3, 3, 4, 5)),
-            dice.pick((1, 1, 2, 3, 5)),
-            dice.pick((Decimal(1), Decimal(10), Decimal("0.5"), Decimal("0.001"))),
-        )
-        grants.append(
-            Grant(
-                id=f"s{number}{resource.code[1]}",
-                requester=requester.code,
-                resource=resource.code,
-                items=statistics.items,
-                purpose="licensing" if odd == 10 else PURPOSE,
-                valid_from=NOW - DAY if odd != 11 else NOW + DAY,
-                valid_to=None,
-                basis=GrantBasis.CONSULTATION if dice.chance(2, 3) else GrantBasis.APPLICATION,
-                state=dice.pick(_STATES) if odd == 9 else GrantState.ACTIVE,
-                usage=Usage.STATISTICS,
-                scope=predicate_from_document({}, resource) if dice.chance(2, 3) else _scope(dice, resource, rows),
-                statistics=statistics,
-            )
-        )
-    return grants
-
-
-def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
-    """In some worlds the grants have quotas, from ones that are short at once to ones that never are."""
-    if not dice.chance(1, 4):
-        return list(grants)
-
-    def bound(sizes: Sequence[int]) -> int | None:
-        return dice.pick(sizes) if dice.chance(1, 2) else None
-
-    def limited(grant: Grant) -> Grant:
-        if dice.chance(1, 2):
-            return grant
-        few = dice.chance(1, 3)
-        rows = bound((3, 10, 0, 1) if few else (60, 200, 120, 10**6, 25_000))
-        requests = bound((3, 2, 6, 1, 0))
-        subjects = bound((4, 8, 1) if few else (55, 100, 10**6))
-        return replace(grant, quota=Quota(rows, requests, subjects))
-
-    return [limited(grant) for grant in grants]
-
-
-def _masks(dice: Dice, resource: Resource, items: Collection[str]) -> dict[str, str]:
-    """Masks for some of the granted items; seldom one that the item does not declare any more."""
-    return {
-        item.name: dice.pick(item.masks).name if dice.chance(14, 15) else "gone"
-        for item in resource.items
-        if item.name in items and item.masks and dice.chance(3, 5)
-    }
-
-
-def _scope(dice: Dice, resource: Resource, rows: Rows) -> Expression:
-    """Rows of a grant: all, or such as some but not all rows of the table are, if luck has it."""
-    if dice.chance(1, 4):
-        return predicate_from_document({}, resource)
-    odd = dice.number(0, 30)
-    if odd == 30:
-        return FALSE
-    if odd == 29:  # names an attribute that does not exist
-        code = resource.item_by_name["i_code"]
-        return Compare(CompareOp.EQ, ItemRef(code.name, code.type), Attribute("department.colour"))
-    unknown = dice.chance(1, 2)  # on some row it is neither true nor false, if luck has it
-    table = rows[resource.binding.source][resource.binding.table]
-    for _ in range(4):
-        scope = predicate_from_document(_predicate(dice, resource, 2), resource)
-        found = {holds(scope, resource, row) for row in table}
-        if len(found) > 1 and True in found and (None in found or not unknown):
-            break
-    return scope
-
-
-def holds(scope: Expression, resource: Resource, row: Mapping[str, Any]) -> Truth:
-    """What a scope is on a row, for the department that mostly asks."""
-    known = {"department.code": YINCHUAN.code, "department.division": YINCHUAN.division}
-    return truth(scope, {i.name: row[i.column.name] for i in resource.items}, known, DIVISIONS_BY_CODE)
-
-
-def _predicate(dice: Dice, resource: Resource, depth: int) -> dict[str, Any]:
-    form = dice.number(0, 6) if depth else 0
-    if form == 6:
-        return {"not": _predicate(dice, resource, depth - 1)}
-    if form >= 4:
-        parts = [_predicate(dice, resource, depth - 1) for _ in range(dice.number(1, 2))]
-        return {"and" if form == 4 else "or": parts}
-    item = dice.pick(resource.items)
-    return {item.name: _test(dice, item)}
-
-
-def _test(dice: Dice, item: Item) -> dict[str, Any]:
-    if not item.type.comparable or dice.chance(1, 6):
-        return {"isNull": dice.chance(1, 2)}
-    if item.type is ScalarType.TEXT and dice.chance(1, 6):
-        return dice.pick(
-            (
-                {"within": {"attribute": "department.division"}},
-                {"within": "640105"},
-                {"within": "640000"},
-                {"eq": {"attribute": "department.code"}},
-                {"ne": {"attribute": "department.division"}},
-                {"eq": {"attribute": "department.division"}},
-            )
-        )
-    values = [to_json(item.type, value) for value in operands(item)]
-    operator = dice.pick(
-        ("ne", "eq", "in", "notIn", "lt", "gte", *(("contains",) if item.type is ScalarType.TEXT else ()))
-    )
-    if operator in ("in", "notIn"):
-        return {operator: [dice.pick(values) for _ in range(dice.number(0, 3))]}
-    return {operator: dice.pick(values)}
-
-
-def operands(item: Item) -> Sequence[Any]:
-    """Values to compare an item with: mostly such as its column has."""
-    return JOINED[item.type] if item.graphql in LINKS else POOLS[item.type]
 
 
 # --- who asks ------------------------------------------------------------------------------------------------------

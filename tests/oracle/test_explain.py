@@ -28,9 +28,10 @@ from tests.gateways import PURPOSE, Answer, World, make_grant, requester
 from tests.oracle.dice import Dice, by_dice
 from tests.oracle.examples import Readable
 from tests.oracle.examples import told as lines_of
+from tests.oracle.pools import operands
 from tests.oracle.predicates import render, truth
 from tests.oracle.sight import choose_purpose
-from tests.oracle.worlds import USUAL, Asker, Drawn, operands, some_asker, world
+from tests.oracle.worlds import USUAL, Asker, Drawn, some_asker, world
 from tests.unit.resolvers.conftest import rows
 
 SETTINGS = settings(

@@ -123,7 +123,7 @@ def _asked(dice: Dice, drawn: Drawn, who: Sequence[Asker], number: Callable[[], 
         asked_before += mine
         walk = Writer(dice, sights).walk() if dice.chance(1, 4) else None
         reading = None
-        if dice.chance(1, 3) and (list_ := _some_list(dice, sights)) is not None:
+        if dice.chance(1, 2) and (list_ := _some_list(dice, sights)) is not None:
             until = in_time[place + 1].now if place + 1 < len(in_time) else max(MOMENTS)
             reading = some_reading(dice, drawn, list_, asker, until)
         asked.append(Asked(asker, tuple(mine), walk, reading))

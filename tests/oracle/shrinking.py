@@ -92,7 +92,9 @@ async def _exhaust(best: Any, propose: Callable[[Any], Proposals], attempt: _Att
 def _halves(case: Any) -> Proposals:
     """Leaves out parts of every list of the written form, from the longest down: halves, quarters, single ones."""
     written = encode(case)
-    lists = [place for place, value in _places(written) if isinstance(value, list) and value]
+    lists = [
+        place for place, value in _places(written) if isinstance(value, list) and value and not _link(written, place)
+    ]
     for place in sorted(lists, key=lambda place: -len(repr(_at(written, place)))):
         whole = _at(written, place)
         if not isinstance(whole, list):  # what it stood in is gone
@@ -108,6 +110,12 @@ def _halves(case: Any) -> Proposals:
                 else:
                     start += size
             size //= 2
+
+
+def _link(written: Any, place: Place) -> bool:
+    """Whether a list names the items of a key or a relation, which are not any fewer."""
+    within = _at(written, place[:-1])
+    return isinstance(within, dict) and within.get("$") in ("Key", "Relation")
 
 
 def _defaults(case: Any) -> Proposals:

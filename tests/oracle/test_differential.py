@@ -1,40 +1,53 @@
 """Random operations over random worlds: the gateway answers as the oracle does, and however its plan is optimised."""
 
 import asyncio
+from collections.abc import Iterator
 
+import pytest
 from hypothesis import HealthCheck, given, settings
 
-from connectors.pool import SourcePool
 from tanglai.storage.embedded import EmbeddedPostgres
-from tests.oracle.duels import fight, fight_on_postgresql
+from tests.oracle.batches import drawn, hold
+from tests.oracle.comparing import TALLY
+from tests.oracle.duels import fight
 from tests.oracle.examples import Example, examples
-from tests.oracle.worlds import Bounds
+from tests.oracle.kinds import KINDS, Grounds
+from tests.oracle.stored import GOLDEN, load
 
 SETTINGS = settings(
     deadline=None, derandomize=True, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
-PAGEABLE = Bounds(pageable=True)
+SEEDS = {"memory": 18, "postgresql": 3, "csv": 1, "parquet": 1, "interface": 1, "server": 2}
+"""Catalogues of each kind of source, at least 200 operations each; `make fuzz` goes on with any seeds."""
 
 
-@settings(SETTINGS, max_examples=450)
+@settings(SETTINGS, max_examples=300)
 @given(examples())
 def test_gateway_and_oracle_agree(example: Example) -> None:
     asyncio.run(fight(example))
 
 
-def test_they_agree_over_postgresql(postgres: EmbeddedPostgres) -> None:
+@pytest.fixture(scope="module")
+def url(postgres: EmbeddedPostgres) -> Iterator[str]:
+    """A database of its own."""
     postgres.create_database("oracle")
-    url = postgres.url("oracle")
-    with asyncio.Runner() as runner:
-        pool = SourcePool({})
-
-        @settings(SETTINGS, max_examples=60)
-        @given(examples(PAGEABLE))
-        def hold(example: Example) -> None:
-            runner.run(fight_on_postgresql(example, url, pool))
-
-        try:
-            hold()
-        finally:
-            runner.run(pool.close())
+    yield postgres.url("oracle")
     postgres.drop_database("oracle")
+
+
+@pytest.mark.parametrize("kind", KINDS)
+async def test_they_agree_over_every_kind_of_source(kind: str, url: str) -> None:
+    async with Grounds(lambda: url) as grounds:
+        for seed in range(SEEDS[kind]):
+            before = TALLY.operations
+            for case in drawn(seed, kind):
+                await hold(grounds, kind, case)
+            assert TALLY.operations - before >= 200
+
+
+@pytest.mark.parametrize("name", sorted(place.stem for place in GOLDEN.glob("*.json")))
+async def test_stored_cases(name: str, url: str) -> None:
+    """What failed once holds now."""
+    case, told = load(GOLDEN / f"{name}.json")
+    async with Grounds(lambda: url) as grounds:
+        await hold(grounds, told["kind"], case)

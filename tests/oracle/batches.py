@@ -11,11 +11,11 @@ from tests.oracle.comparing import TALLY, Apart
 from tests.oracle.dice import ByDice, Dice
 from tests.oracle.duels import fight_on
 from tests.oracle.examples import Example, long_example
-from tests.oracle.hidden import Veil
 from tests.oracle.kinds import KINDS, Grounds
 from tests.oracle.shrinking import shrink
 from tests.oracle.stored import GOLDEN, save
-from tests.oracle.test_noninterference import Twins, in_memory, twins
+from tests.oracle.test_noninterference import in_memory
+from tests.oracle.twins import Twins, alike, twins
 
 LEAST = 200
 """Operations per catalogue at least."""
@@ -71,8 +71,7 @@ def drawn(seed: int, kind: str) -> list[Case]:
 async def hold(grounds: Grounds, kind: str, case: Case) -> None:
     """Asks what is to be asked; raises where gateway and oracle are apart, or answers tell of what is hidden."""
     if isinstance(case, Twins):
-        veil = Veil(case.drawn, case.asked.asker, keys=True)
-        if veil.seen(case.other) != veil.seen(case.drawn.rows):
+        if not alike(case, keys=True):
             raise ValueError("the contents do not look alike")
         await in_memory(case, calls=True)
         return

@@ -4,7 +4,9 @@ import json
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from decimal import Decimal
 from itertools import count
+from math import isfinite
 from typing import Any
 
 import asyncpg
@@ -137,7 +139,7 @@ async def _insert(connection: Any, resource: Resource, rows: Table) -> None:
 def _text(kind: ScalarType, value: Any) -> str | None:
     if value is None:
         return None
-    if kind is ScalarType.TEXT:
+    if kind is ScalarType.TEXT or (isinstance(value, float | Decimal) and not isfinite(value)):
         return str(value)
     plain = to_json(kind, value)
     text: str = plain if isinstance(plain, str) else json.dumps(plain)

@@ -24,7 +24,7 @@ import tanglai.catalogue.statistics
 import tests.oracle.examples
 import tests.oracle.language
 import tests.oracle.rereading
-import tests.oracle.test_noninterference
+import tests.oracle.twins
 import tests.oracle.worlds
 from tanglai.catalogue.model import Snapshot
 from tests.catalogues import make_snapshot
@@ -43,7 +43,7 @@ _MODULES: tuple[ModuleType, ...] = (
     tests.oracle.examples,
     tests.oracle.language,
     tests.oracle.rereading,
-    tests.oracle.test_noninterference,
+    tests.oracle.twins,
     tests.oracle.worlds,
 )
 

@@ -19,7 +19,7 @@ from tests.oracle.kinds import KINDS, PAGEABLE, Grounds
 from tests.oracle.language import Walk
 from tests.oracle.shrinking import shrink, way_of
 from tests.oracle.stored import decode, encode, load, save
-from tests.oracle.test_noninterference import Twins
+from tests.oracle.twins import Twins
 from tests.oracle.worlds import USUAL
 
 SECONDS = 60.0

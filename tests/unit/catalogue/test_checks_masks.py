@@ -71,6 +71,7 @@ def catalogue(
         [
             number("number", **people),
             conditional("name", Content.NAME, NamedMask("first", Mask(MaskKind.FIRST)), REDACT),
+            conditional("formerName", Content.NAME),
             conditional("born", Content.BIRTH_DATE, type=ScalarType.DATE, share_class=birth),
             conditional("year", Content.BIRTH_YEAR, type=ScalarType.INTEGER),
             conditional("sex", Content.SEX),
@@ -189,6 +190,13 @@ PAIRS = [
     Pair(
         "a pseudonym", grant("one", PEOPLE, ["number:token"]), grant("other", PEOPLE, ["born", "sex", "division"]), None
     ),
+    Pair(
+        "a part that is known anyway",
+        grant("one", PEOPLE, ["number:head", "division"]),
+        grant("other", PEOPLE, ["born", "sex"]),
+        None,
+    ),
+    Pair("an earlier name", grant("one", PEOPLE, ["name:first"]), grant("other", PEOPLE, ["formerName"]), None),
     Pair("clear on other rows", WIDE, grant("other", PEOPLE, ["number"]), None),
     Pair("the birth date in another resource", grant("one", CARDS, ["holder:wide"]), BORN, None),
     Pair("by a relation", OWNER, BORN_OF_OWNER, DISCLOSES),
@@ -375,6 +383,36 @@ def test_what_is_wrong_already_is_told_where_it_gets_worse() -> None:
     assert told([grant("other", PEOPLE, ["phone"])], before) == []
     assert told([grant("other", PEOPLE, ["born"])], before) == [("other", DISCLOSES)]
     assert told([grant("new", CARDS, ["holder:wide", "born"])], before) == [("new", DISCLOSES)]
+
+
+def test_masks_that_clash_already_are_left() -> None:
+    before = [grant("a", PEOPLE, ["phone:first3"]), grant("b", PEOPLE, ["phone:last4"])]
+    assert told([grant("other", PEOPLE, ["name"])], before) == []
+    assert told([grant("other", PEOPLE, ["phone:outer"])], before) == []  # goes with either
+    assert told([grant("other", VEHICLES, ["owner:token"]), grant("more", VEHICLES, ["owner:tail"])], before) == [
+        ("more", ORDER)
+    ]
+
+
+@pytest.mark.parametrize(
+    "clear",
+    [
+        [grant("clear", PEOPLE, ["number"]), grant("card", CARDS, ["holder", "born"])],
+        [grant("clear", VEHICLES, ["owner"]), grant("card", PEOPLE, ["number", "born"])],
+    ],
+)
+def test_a_mask_is_judged_where_it_holds(clear: list[Grant]) -> None:
+    """On rows where the same department has the number in clear, what the number leads to is no matter of the mask."""
+    masked = {PEOPLE: "number:wide", VEHICLES: "owner:wide"}[clear[0].resource]
+    assert told([grant("masked", clear[0].resource, [masked])], clear) == []
+
+
+def test_a_relation_leads_there_whatever_else_is_clear() -> None:
+    held = [
+        grant("clear", VEHICLES, ["owner"], relations=frozenset({"holder"})),
+        grant("people", PEOPLE, ["born"], relations=frozenset({"vehicles"})),
+    ]
+    assert told([grant("masked", VEHICLES, ["owner:wide"])], held) == [("masked", DISCLOSES)]
 
 
 def test_new_terms_take_the_place_of_the_old_ones() -> None:

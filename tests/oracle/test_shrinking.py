@@ -49,7 +49,8 @@ def test_a_case_is_read_back_as_it_was_written(kind: str) -> None:
 def test_pairs_of_worlds_are_cases_too() -> None:
     (case, *_) = drawn(next(seed for seed in range(100) if kind_of(seed) == "twins"), "twins")
     assert isinstance(case, Twins)
-    assert decode(json.loads(json.dumps(encode(case)))) == case
+    text = json.dumps(encode(case))
+    assert json.dumps(encode(decode(json.loads(text)))) == text  # a number that is none is not equal to itself
 
 
 def test_what_has_no_form_is_not_written() -> None:

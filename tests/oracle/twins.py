@@ -4,6 +4,7 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import strategies as st
@@ -65,7 +66,7 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
 
     def build(dice: Dice) -> Twins:
         drawn = world(dice, bounds)
-        asker = some_asker(dice, drawn)
+        asker = _in_time(dice, drawn, some_asker(dice, drawn))
         before = _before(dice, drawn, asker)
         # What somebody else may see, or the asker could see before, is of its type.
         odd = [] if before else [ODD, BROKEN] if broken else [ODD]
@@ -91,16 +92,23 @@ def alike(twins: Twins, *, keys: bool) -> bool:
     return one.seen == other.seen
 
 
+def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
+    """`asker`, often at the moment at which some of its grants end."""
+    ends = [g.valid_to for g in drawn.grants if g.requester == asker.principal.department.code and g.valid_to]
+    return replace(asker, now=max(dice.pick(ends), asker.now)) if ends and dice.chance(1, 4) else asker
+
+
 def _before(dice: Dice, drawn: Drawn, asker: Asker) -> tuple[Stage, ...]:
-    """Who asked before: somebody else, or the same under grants that opened more then."""
+    """Who asked before: the same, a moment ago or under grants that opened more then, and somebody much like it."""
     stages: list[Stage] = []
-    if dice.chance(1, 3):
+    if dice.chance(1, 4):
         stages.append(Stage(asker, tuple(_wider(dice, grant) for grant in drawn.grants)))
     if dice.chance(1, 3):
-        other = some_asker(dice, drawn, [asker])
-        stages.append(Stage(other, drawn.grants))
-    whole = [stage for stage in stages if stage.asker.now <= asker.now]  # the platform's clock never goes back
-    return tuple(sorted(whole, key=lambda stage: stage.asker.now))
+        stages.append(Stage(replace(asker, now=asker.now - timedelta(microseconds=1)), drawn.grants))
+    if dice.chance(1, 3):
+        stages.append(Stage(some_asker(dice, drawn, [asker]), drawn.grants))
+    in_time = [stage for stage in stages if stage.asker.now <= asker.now]  # the platform's clock never goes back
+    return tuple(sorted(in_time, key=lambda stage: stage.asker.now))
 
 
 def _wider(dice: Dice, grant: Grant) -> Grant:

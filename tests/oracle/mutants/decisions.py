@@ -56,9 +56,10 @@ DECISIONS = (
     Mutant(
         "statistics-grant-reads",
         "V 4: a grant for statistics makes no row visible",
-        GRANTS,
-        "if grant.usage is Usage.STATISTICS:",
-        "if grant.usage is Usage.STATISTICS and grant.statistics is not None:",
+        DECIDE,
+        "return [g for g in grants if obstacle(g, purpose, now) is None and self._scope(g) != FALSE]",
+        "fine = (None, ErrorCode.STATISTICS_ONLY)\n"
+        "        return [g for g in grants if obstacle(g, purpose, now) in fine and self._scope(g) != FALSE]",
         leak=True,
     ),
     Mutant(

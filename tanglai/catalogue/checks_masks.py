@@ -14,7 +14,7 @@ from tanglai.catalogue.documents_base import Path
 from tanglai.catalogue.documents_grant import SHANGHAI
 from tanglai.catalogue.mask_candidates import FEWEST, LENGTH, Birth, Known, candidates
 from tanglai.catalogue.mask_kinds import comparable, least_length, words
-from tanglai.catalogue.mask_sight import ItemKey, Sight, contents
+from tanglai.catalogue.mask_sight import ItemKey, Sight, Told, contents
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import Content, Grant, GrantState, Item, Snapshot, Usage
 
@@ -118,9 +118,9 @@ def _masks_content(grant: Grant, catalogue: Snapshot) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class _Fact:
-    """Something known of an identity number besides the mask that is judged, and the item that tells it."""
+    """Something known of an identity number besides the masks that are judged, and in words what tells it."""
 
-    item: ItemKey
+    words: str
     known: Known
 
 
@@ -163,9 +163,7 @@ class _Judge:
         if content is not Content.IDENTITY_NUMBER:
             return None
         own = _shown(masks)
-        if own == Known():
-            return None
-        facts = [fact for other in joined for fact in self._facts(sight, other)]
+        facts = [fact for other in (key, *joined) for fact in self._facts(sight, other)]
         if not self._too_few(own, facts):
             return None
         for fact in list(facts):  # what the number does not depend on is not told
@@ -173,7 +171,7 @@ class _Judge:
             if self._too_few(own, fewer) and self._left(own, fewer) == self._left(own, facts):
                 facts = fewer
         left = self._left(own, facts)
-        beside = " and ".join(dict.fromkeys(_named(fact.item) for fact in facts))
+        beside = " and ".join(dict.fromkeys(fact.words for fact in facts))
         together = f" beside {beside}" if beside else ""
         message = (
             f"`{name}` of `{code}`, shown as {' and '.join(words(mask) for mask in masks)},{together} leaves "
@@ -185,23 +183,13 @@ class _Judge:
         return self.catalogue.resources[key[0]].item_by_name[key[1]].content
 
     def _facts(self, sight: Sight, key: ItemKey) -> Iterator[_Fact]:
-        clear = sight.clear(key)
-        shown = _shown(sight.masks.get(key, ()))
-        match self._content(key):
-            case Content.IDENTITY_NUMBER if shown != Known():
-                yield _Fact(key, shown)
-            case Content.BIRTH_DATE if clear:
-                yield _Fact(key, Known(birth=Birth.DATE))
-            case Content.BIRTH_YEAR if clear:
-                yield _Fact(key, Known(birth=Birth.YEAR))
-            case Content.SEX if clear:
-                yield _Fact(key, Known(sex=True))
-            case Content.DIVISION if clear or key in sight.scoped:
-                yield _Fact(key, Known(division=6))
-            case Content.DIVISION if shown.prefix:
-                yield _Fact(key, Known(division=min(6, shown.prefix)))
-            case Content.ADDRESS if clear or any(m.kind is MaskKind.REGION for m in sight.masks.get(key, ())):
-                yield _Fact(key, Known(division=6))
+        """What item `key` tells of a number: by what is shown of it, and by the scopes over it."""
+        content = self._content(key)
+        for known in _of_item(content, sight.clear(key), sight.masks.get(key, ())):
+            yield _Fact(_named(key), known)
+        for told in sight.scopes.get(key, ()):
+            for known in _of_scope(content, told):
+                yield _Fact(f"a scope over {_named(key)}", known)
 
     def _left(self, own: Known, facts: Iterable[_Fact]) -> int:
         return candidates(_together([own, *(fact.known for fact in facts)]), self.divisions, self.day)
@@ -211,6 +199,39 @@ class _Judge:
         known = _together([own, *(fact.known for fact in facts)])
         left = candidates(known, self.divisions, self.day)
         return left < FEWEST and left < candidates(known.unmasked, self.divisions, self.day)
+
+
+def _of_item(content: Content | None, clear: bool, masks: Iterable[Mask]) -> Iterator[Known]:
+    shown = _shown(masks)
+    match content:
+        case Content.IDENTITY_NUMBER if shown != Known():
+            yield shown
+        case Content.BIRTH_DATE if clear:
+            yield Known(birth=Birth.DATE)
+        case Content.BIRTH_YEAR if clear:
+            yield Known(birth=Birth.YEAR)
+        case Content.SEX if clear:
+            yield Known(sex=True)
+        case Content.DIVISION if clear:
+            yield Known(division=6)
+        case Content.DIVISION if shown.prefix:
+            yield Known(division=min(6, shown.prefix))
+        case Content.ADDRESS if clear or any(mask.kind is MaskKind.REGION for mask in masks):
+            yield Known(division=6)
+
+
+def _of_scope(content: Content | None, told: Told) -> Iterator[Known]:
+    match content:
+        case Content.IDENTITY_NUMBER:
+            yield Known(min(LENGTH - 1, told.start if told.start is not None else LENGTH))
+        case Content.BIRTH_DATE if told.value:
+            yield Known(birth=Birth.DATE)
+        case Content.BIRTH_DATE | Content.BIRTH_YEAR:
+            yield Known(birth=Birth.YEAR)
+        case Content.SEX:
+            yield Known(sex=True)
+        case Content.DIVISION | Content.ADDRESS:
+            yield Known(division=6)
 
 
 def _shown(masks: Iterable[Mask]) -> Known:

@@ -2,9 +2,20 @@
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TypeAlias
 
-from tanglai.catalogue.expressions import ItemRef, leaves
+from tanglai.catalogue.expressions import (
+    Compare,
+    CompareOp,
+    Expression,
+    In,
+    ItemRef,
+    Match,
+    Value,
+    Within,
+    leaves,
+)
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import Content, Grant, Item, Relation, Resource, ShareClass, Snapshot
 
@@ -16,6 +27,18 @@ _Person: TypeAlias = tuple[str, str | None]
 
 _IDENTIFYING = (Content.IDENTITY_NUMBER, Content.MOBILE, Content.EMAIL, Content.BANK_ACCOUNT)
 """Contents of which two equal values are of one person."""
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What a scope tells of an item on the rows that it opens, taken for the worst: behind a NOT it tells less.
+
+    `value`: that it is one of some values, not only in an order or like a part. `start`: of a text, how many of its
+    first characters, None for all.
+    """
+
+    value: bool
+    start: int | None
 
 
 def contents(catalogue: Snapshot) -> Mapping[Content, Sequence[ItemKey]]:
@@ -31,9 +54,9 @@ def contents(catalogue: Snapshot) -> Mapping[Content, Sequence[ItemKey]]:
 class Sight:
     """What `grants`, live and of one requester, open together, with what is unconditional and the requester's own.
 
-    Purposes, scopes and times are left aside: what was read for one purpose is known for the next, and no two scopes
-    are known to be of different people. Unconditional items count under every rule set: Order 809 asks for an
-    application that is not refused.
+    Purposes and times are left aside, and so are the rows of scopes: what is read for one purpose is known for the
+    next, and no two scopes are known to be of different people. Unconditional items count under every rule set: Order
+    809 asks for an application that is not refused. `scopes`: what scopes tell of an item.
     """
 
     def __init__(
@@ -43,7 +66,7 @@ class Sight:
         self.resources = catalogue.resources
         self.catalogue = catalogue
         self.contents = contents
-        self.scoped: set[ItemKey] = set()
+        self.scopes: dict[ItemKey, list[Told]] = defaultdict(list)
         masks: dict[ItemKey, list[Mask]] = defaultdict(list)
         self._clear: set[ItemKey] = set()
         self._purposes: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -60,7 +83,8 @@ class Sight:
                     masks[resource.code, name].append(mask)
             for name in grant.relations:
                 self._purposes[resource.code, name].add(grant.purpose)
-            self.scoped.update((resource.code, reference.name) for reference in leaves(grant.scope, ItemRef))
+            for name, told in _told(grant.scope):
+                self.scopes[resource.code, name].append(told)
         self.masks: Mapping[ItemKey, Sequence[Mask]] = {key: found for key, found in masks.items() if found}
 
     def always_clear(self, key: ItemKey) -> bool:
@@ -159,6 +183,16 @@ class Sight:
             return True
         keys = [(resource.code, name) for name in relation.items] + [(target.code, n) for n in relation.target_items]
         return all(key != start and self.clear(key) for key in keys)
+
+
+def _told(scope: Expression) -> Iterator[tuple[str, Told]]:
+    """The items that a scope is over, each with what it tells. That something is null tells nothing of a person."""
+    for test in leaves(scope, Compare) + leaves(scope, In) + leaves(scope, Match) + leaves(scope, Within):
+        value = isinstance(test, In) or (isinstance(test, Compare) and test.op is CompareOp.EQ)
+        needle = test.needle if isinstance(test, Match) else None
+        start = len(needle.value) if isinstance(needle, Value) else None
+        for reference in leaves(test, ItemRef):
+            yield reference.name, Told(value, start)
 
 
 def _tells_of(item: Item, number: str | None) -> bool:

@@ -9,7 +9,21 @@ import pytest
 
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.checks_masks import mask_findings
-from tanglai.catalogue.expressions import Expression, ItemRef, Within
+from tanglai.catalogue.expressions import (
+    TRUE,
+    Attribute,
+    Compare,
+    CompareOp,
+    Expression,
+    In,
+    IsNull,
+    ItemRef,
+    Match,
+    MatchOp,
+    Not,
+    Value,
+    Within,
+)
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import (
     Content,
@@ -420,11 +434,37 @@ def test_new_terms_take_the_place_of_the_old_ones() -> None:
     assert told([WIDE], [replace(WIDE, masks={"number": "hidden"}), BORN]) == [("one", DISCLOSES)]
 
 
-def test_a_requester_of_the_scope_knows_the_division() -> None:
-    tail = grant("one", PEOPLE, ["number:tail", "year"])
-    of_a_county: Expression = Within(ItemRef("division", ScalarType.TEXT), "640105")
-    assert told([tail]) == []
-    assert told([replace(tail, scope=of_a_county)]) == [("one", DISCLOSES)]
+DIVISION, NUMBER = (ItemRef(name, ScalarType.TEXT) for name in ("division", "number"))
+BIRTH = ItemRef("born", ScalarType.DATE)
+A_DAY = Value(date(1990, 5, 1), ScalarType.DATE)
+
+
+def text(value: str) -> Value:
+    return Value(value, ScalarType.TEXT)
+
+
+@pytest.mark.parametrize(
+    ("mask", "clear", "scope", "refused"),
+    [
+        ("tail", "year", TRUE, False),
+        ("tail", "year", Within(DIVISION, "640105"), True),
+        ("tail", "year", Compare(CompareOp.EQ, DIVISION, Attribute("department.division")), True),
+        ("tail", "year", IsNull(DIVISION), False),
+        ("tail", "year", Not(IsNull(BIRTH)), False),
+        ("ends", "division", Compare(CompareOp.GTE, BIRTH, A_DAY), False),  # about a year, at worst
+        ("wide", "sex", Compare(CompareOp.GTE, BIRTH, A_DAY), True),
+        ("ends", "sex", Compare(CompareOp.EQ, BIRTH, A_DAY), True),
+        ("ends", "sex", In(BIRTH, (A_DAY,)), True),
+        ("ends", "year", Match(MatchOp.STARTS_WITH, NUMBER, text("6401")), False),
+        ("ends", "year", Match(MatchOp.STARTS_WITH, NUMBER, text("64010519900501")), True),
+        ("hidden", "sex", Match(MatchOp.STARTS_WITH, NUMBER, text("64010519900501")), True),
+        ("hidden", "sex", Compare(CompareOp.EQ, NUMBER, text("640105199005010014")), True),
+    ],
+)
+def test_what_a_scope_tells(mask: str, clear: str, scope: Expression, refused: bool) -> None:
+    one = grant("one", PEOPLE, [f"number:{mask}", clear], scope=scope)
+    assert told([replace(one, scope=TRUE)]) == []
+    assert bool(told([one])) == refused
 
 
 def test_what_other_rules_look_at() -> None:

@@ -45,6 +45,7 @@ RESERVED_TYPES = frozenset(
         *("ResourceChange", "ResourceChangeConnection", "ResourceChangeEdge", "Item", "ItemChange"),
         *("SearchConnection", "SearchEdge"),
         *("AccessExplanation", "AccessVerdict", "ItemAccess", "RelationAccess", "Denial", "Remedy", "RemedyAction"),
+        *("RowSet", "MaskedRows", "ItemUse"),
         *("StatisticsAccess", "GrantUse", "GrantConnection", "GrantEdge", "GrantQuota", "QuotaUse", "DayUse"),
         *("Application", "Grant", "GrantState", "GrantBasis", "Obligation", "Correction", "Consultation"),
         *("Coordination", "Supervision", "AuditRecord", "Usage", "Quota", "Notice", "Deadline"),

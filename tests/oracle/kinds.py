@@ -9,7 +9,7 @@ from pathlib import Path
 from connectors.pool import SourcePool
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.oracle.grounds import Ground
-from tests.oracle.on_files import fit_csv, fit_parquet, fitted, on_files
+from tests.oracle.on_files import fitted, on_files
 from tests.oracle.on_interface import Interface, on_interface
 from tests.oracle.on_postgresql import ground_on_postgresql
 from tests.oracle.on_server import Served, serving
@@ -37,8 +37,8 @@ KINDS = {
     for kind in (
         Kind("memory", USUAL),
         Kind("postgresql"),
-        Kind("csv", fit=lambda drawn: fitted(drawn, fit_csv)),
-        Kind("parquet", fit=lambda drawn: fitted(drawn, fit_parquet)),
+        Kind("csv", fit=fitted),
+        Kind("parquet", fit=fitted),
         Kind("interface"),
         Kind("server", USUAL),
     )

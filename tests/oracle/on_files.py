@@ -1,7 +1,7 @@
 """In charge of worlds whose sources are CSV or Parquet files, and of rows that such files can hold."""
 
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC
@@ -21,12 +21,14 @@ from tests.oracle.grounds import Ground, Table
 from tests.oracle.on_postgresql import columns_of, over
 from tests.oracle.worlds import Drawn
 
+DIGITS = 6
+"""Digits behind the point of every decimal column: declared, since a file's decimals are shown alike on every row."""
 TYPES = {
     ScalarType.TEXT: "VARCHAR",
     ScalarType.BOOLEAN: "BOOLEAN",
     ScalarType.INTEGER: "INTEGER",
     ScalarType.LONG: "BIGINT",
-    ScalarType.DECIMAL: "DECIMAL(30,6)",
+    ScalarType.DECIMAL: f"DECIMAL(30,{DIGITS})",
     ScalarType.FLOAT: "DOUBLE",
     ScalarType.DATE: "DATE",
     ScalarType.TIME: "TIME",
@@ -37,26 +39,15 @@ _NUMBERS = count(1)
 _WIDE, _NARROW = Decimal("99999999999999999999.99"), Decimal("1E-20")
 
 
-def fit_csv(kind: ScalarType, value: Any) -> Any:
-    """What a CSV file can hold instead of `value`: decimals of 17 digits before the point and 10 behind, plain."""
+def fit(kind: ScalarType, value: Any) -> Any:
+    """What a file can hold instead of `value`: decimals of DIGITS behind the point and, in a text, 17 before it."""
     if kind is not ScalarType.DECIMAL or value is None:
         return value
-    return {_WIDE: Decimal("99999999999999999.99"), _NARROW: Decimal("0.0000000001")}.get(value, _plain(value))
+    known = {_WIDE: Decimal("99999999999999999.99"), _NARROW: Decimal("0.000002")}
+    return known.get(value, value).quantize(Decimal(1).scaleb(-DIGITS))
 
 
-def fit_parquet(kind: ScalarType, value: Any) -> Any:
-    """What a Parquet file can hold instead of `value`: decimals of six digits behind the point."""
-    if kind is not ScalarType.DECIMAL or value is None:
-        return value
-    return (Decimal("0.000002") if value == _NARROW else value).quantize(Decimal("0.000001"))
-
-
-def _plain(value: Decimal) -> Decimal:
-    short = value.normalize()
-    return short.quantize(Decimal(1)) if short == short.to_integral_value() else short
-
-
-def fitted(drawn: Drawn, fit: Callable[[ScalarType, Any], Any]) -> Drawn:
+def fitted(drawn: Drawn) -> Drawn:
     """`drawn` with rows that its sources can hold; what differs still differs."""
     rows: dict[str, dict[str, list[dict[str, Any]]]] = {key: {} for key in drawn.rows}
     for resource in drawn.snapshot.resources.values():
@@ -82,7 +73,8 @@ async def on_files(drawn: Drawn, folder: Path, suffix: str, pool: SourcePool) ->
     number = next(_NUMBERS)
     tables = {code: f"x{number} {r.binding.table}{suffix}" for code, r in drawn.snapshot.resources.items()}
     resources = {
-        code: replace(r, binding=replace(r.binding, table=tables[code])) for code, r in drawn.snapshot.resources.items()
+        code: replace(r, binding=replace(r.binding, table=tables[code], options=_options(r, suffix)))
+        for code, r in drawn.snapshot.resources.items()
     }
     sources = {
         key: replace(source, kind="files", options={"folder": str(folder), "workers": 1, "threads": 1})
@@ -100,6 +92,11 @@ async def on_files(drawn: Drawn, folder: Path, suffix: str, pool: SourcePool) ->
     finally:
         for table in tables.values():
             (folder / table).unlink(missing_ok=True)
+
+
+def _options(resource: Resource, suffix: str) -> Mapping[str, Any]:
+    decimals = [name for name, kind in columns_of(resource).items() if kind is ScalarType.DECIMAL]
+    return {"decimals": dict.fromkeys(decimals, DIGITS)} if suffix == ".csv" else {}
 
 
 def write(path: Path, resource: Resource, rows: Table) -> None:

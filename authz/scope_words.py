@@ -15,7 +15,6 @@ from tanglai.catalogue.expressions import (
     TRUE,
     And,
     Attribute,
-    Boolean,
     Compare,
     CompareOp,
     Expression,
@@ -115,8 +114,6 @@ class _Speaker:
 
     def say(self, node: Expression) -> str:
         match node:
-            case Boolean(value):
-                return self.either("任何情况" if value else "不可能", "always" if value else "never")
             case And(parts):
                 return self.either("，且", " and ").join(self.bracketed(part) for part in parts)
             case Or(parts):

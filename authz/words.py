@@ -1,6 +1,6 @@
 """In charge of saying decisions in words: reasons, remedies, articles and periods, in Chinese and English."""
 
-from authz.denial import Denial, RemedyAction
+from authz.denial import Denial, Remedy, RemedyAction
 from authz.scope_words import Language
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.model import Period, ShareClass, Snapshot, Zone
@@ -30,7 +30,10 @@ _ZONES = {Zone.INTRANET: ("共享平台（内网）", "intranet"), Zone.EXTRANET
 
 
 def reason(denial: Denial, snapshot: Snapshot, language: Language) -> str:
-    """Why, in one sentence without a final period. Codes outside the decision have no words here."""
+    """Why, in one sentence without a final period; `snapshot` is the one that was decided by.
+
+    Codes outside the decision have no words here.
+    """
     match denial.code:
         case ErrorCode.OUT_OF_ZONE:
             zh, en = _zone(denial, snapshot)
@@ -52,32 +55,27 @@ def reason(denial: Denial, snapshot: Snapshot, language: Language) -> str:
 
 
 def _zone(denial: Denial, snapshot: Snapshot) -> tuple[str, str]:
-    resource = snapshot.resources.get(denial.resource)
-    return _ZONES[resource.zone] if resource is not None else ("另一共享平台", "other zone")
+    return _ZONES[snapshot.resources[denial.resource].zone]
 
 
 def _part(denial: Denial, snapshot: Snapshot) -> tuple[str, str]:
     """What a denial is about."""
-    resource = snapshot.resources.get(denial.resource)
-    if resource is not None and denial.item in resource.relation_by_name:
+    if denial.item in snapshot.resources[denial.resource].relation_by_name:
         return "关联", "relation"
     return "信息项", "item"
 
 
-def _share_class(denial: Denial, snapshot: Snapshot) -> ShareClass | None:
-    resource = snapshot.resources.get(denial.resource)
-    if resource is None or denial.item is None:
-        return None
-    if denial.item in resource.item_by_name:
-        return resource.item_by_name[denial.item].share_class
-    relation = resource.relation_by_name.get(denial.item)
-    return snapshot.relation_class(resource, relation) if relation is not None else None
+def _share_class(denial: Denial, snapshot: Snapshot) -> ShareClass:
+    """The class of the item or relation that a denial is about."""
+    resource = snapshot.resources[denial.resource]
+    item = resource.item_by_name.get(denial.item or "")
+    if item is not None:
+        return item.share_class
+    return snapshot.relation_class(resource, resource.relation_by_name[denial.item or ""])
 
 
 def article_words(article: str, rules: RuleSet, language: Language) -> str:
-    """The citation in words, with the title of the regulation; no words for no article."""
-    if not article:
-        return ""
+    """The citation in words, with the title of the regulation. Raises KeyError for what `rules` does not cite."""
     if language == "zh":
         return f"《{rules.title}》{rules.citations[article]}"
     place = article[max(article.find("Art. "), 0) :] if "Art. " in article else ""
@@ -96,12 +94,12 @@ def remedy_words(denial: Denial, snapshot: Snapshot, language: Language) -> str:
         case RemedyAction.APPLY:
             pair = (
                 f"向{zh}提出申请，{remedy.reply_within}个工作日内答复",
-                f"apply to {en}, reply due in {remedy.reply_within} working days",
+                f"apply to {en}, reply due in {_working_days(remedy)}",
             )
         case RemedyAction.RENEW:
             pair = (
                 f"向{zh}重新申请，{remedy.reply_within}个工作日内答复",
-                f"apply again to {en}, reply due in {remedy.reply_within} working days",
+                f"apply again to {en}, reply due in {_working_days(remedy)}",
             )
         case RemedyAction.CONSULT:
             pair = (
@@ -130,9 +128,13 @@ def remedy_words(denial: Denial, snapshot: Snapshot, language: Language) -> str:
         case RemedyAction.USE_OTHER_NODE:
             zone = _zone(denial, snapshot)
             pair = (f"到{zone[0]}查询", f"ask on the sharing platform of the {zone[1]}")
-        case RemedyAction.SELECT_ONLY:
+        case _:  # SELECT_ONLY
             pair = ("仅查询其脱敏值", "select its masked value only")
     return pair[0] if language == "zh" else pair[1]
+
+
+def _working_days(remedy: Remedy) -> str:
+    return f"{remedy.reply_within} working {'day' if remedy.reply_within == 1 else 'days'}"
 
 
 _PERIODS: dict[Period, tuple[str, str]] = {

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from authz.decide import Asking, MaskKey
-from authz.denial import Denial
-from authz.explain import AccessReport, explain
+from authz.denial import Denial, Remedy, RemedyAction
+from authz.explain import AccessReport, ItemAccess, RelationAccess, Verdict, explain
 from authz.principal import Principal
 from authz.scope_words import describe_rows
 from authz.words import Language, article_words, reason, remedy_words
@@ -43,7 +43,16 @@ from tanglai.catalogue.model import Code, Resource, ShareClass, Snapshot
 from tanglai.catalogue.predicates import negation, predicate_from_document
 from tanglai.catalogue.rules import rule_set
 from tanglai.catalogue.scalars import ScalarType
-from tests.catalogues import YINCHUAN, make_item, make_relation, make_resource, make_snapshot, population, resource_code
+from tests.catalogues import (
+    PUBLIC_SECURITY,
+    YINCHUAN,
+    make_item,
+    make_relation,
+    make_resource,
+    make_snapshot,
+    population,
+    resource_code,
+)
 from tests.gateways import make_grant
 from tests.unit.catalogue.strategies import UNHURRIED, predicates, resources
 
@@ -169,6 +178,7 @@ def test_a_moment_beyond_the_calendar_is_told_in_universal_time() -> None:
     "scope",
     [
         Column("raw", ScalarType.TEXT),
+        Not(TRUE),
         IsNull(Column("raw", ScalarType.TEXT)),
         IsNull(ItemRef("gone", ScalarType.TEXT)),
         Compare(CompareOp.EQ, ItemRef("name", ScalarType.TEXT), Attribute("department.colour")),
@@ -282,6 +292,53 @@ def test_reasons_fit_what_is_denied(denial: Denial, zh: str, en: str) -> None:
     assert reason(denial, population(), "en") == en
 
 
+@pytest.mark.parametrize(
+    ("remedy", "zh", "en"),
+    [
+        (
+            Remedy(RemedyAction.APPLY, PUBLIC_SECURITY.code, reply_within=1),
+            "向公安厅提出申请，1个工作日内答复",
+            "apply to Public Security, reply due in 1 working day",
+        ),
+        (
+            Remedy(RemedyAction.RENEW, PUBLIC_SECURITY.code, reply_within=10),
+            "向公安厅重新申请，10个工作日内答复",
+            "apply again to Public Security, reply due in 10 working days",
+        ),
+        (
+            Remedy(RemedyAction.COORDINATE),
+            "由同级数据共享主管部门协调解决",
+            "the competent department of that level coordinates",
+        ),
+        (Remedy(RemedyAction.SELECT_ONLY), "仅查询其脱敏值", "select its masked value only"),
+        (None, "", ""),
+    ],
+)
+def test_remedies_say_what_to_do(remedy: Remedy | None, zh: str, en: str) -> None:
+    found = replace(denial(ErrorCode.GRANT_REQUIRED), remedy=remedy)
+    assert remedy_words(found, population(), "zh") == zh
+    assert remedy_words(found, population(), "en") == en
+
+
+def test_a_purpose_outside_the_token_denies_everything() -> None:
+    snapshot = population()
+    grant = make_grant(resource_code("resident"), "height", purpose="licensing")
+    who = Principal(YINCHUAN, "client", purposes=frozenset({"assistance"}))
+    asking = Asking(
+        snapshot, rule_set("ningxia-measures"), who, "licensing", (grant,), grant.valid_from, MaskKey("k", b"")
+    )
+    report = explain(asking, snapshot.resources[grant.resource], None, "en")
+    assert report.denial is not None
+    assert (report.denial.code, report.denial.item) == (ErrorCode.PURPOSE_MISMATCH, None)
+    parts: list[ItemAccess | RelationAccess] = [*report.items, *report.relations]
+    assert {part.denial for part in parts} == {report.denial}
+    assert {part.verdict for part in parts} == {Verdict.NONE}
+    assert {item.usable for item in report.items} == {()}
+    assert (report.rows.words, report.grants) == ("no rows", ())
+    with pytest.raises(KeyError, match="nothing"):
+        explain(asking, snapshot.resources[grant.resource], ["nothing"], "en")
+
+
 def test_articles_are_cited_with_their_regulation() -> None:
     measures, order = rule_set("ningxia-measures"), rule_set("order-809")
     assert article_words("Art. 11(3)", measures, "zh") == "《宁夏回族自治区政务数据资源共享管理办法》第十一条第三款"
@@ -296,7 +353,8 @@ def test_articles_are_cited_with_their_regulation() -> None:
     )
     assert article_words("Order 809", order, "zh") == "《政务数据共享条例》"
     assert article_words("Order 809", order, "en") == "State Council Order 809 on Sharing Government Data"
-    assert article_words("", order, "zh") == ""
+    with pytest.raises(KeyError):
+        article_words("Art. 99", order, "zh")
 
 
 @pytest.mark.parametrize("name", ["ningxia-measures", "order-809"])

@@ -189,6 +189,7 @@ def test_bodies_that_are_refused(platform: Platform, body: bytes, media: str) ->
     assert not platform.gateway.requests
 
 
+@case(35)
 def test_batches_are_named(platform: Platform) -> None:
     headers = authorized(platform, **{"Content-Type": "application/json"})
     answer = platform.send("POST", "/graphql", b'[{"query":"{hello}"}]', headers)

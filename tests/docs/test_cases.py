@@ -2,11 +2,38 @@
 
 import subprocess
 import sys
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
+from starlette.routing import BaseRoute
 
-from tests.cases import CASES, DOCUMENT, HOLES, TESTS, Shown, case, document, hole, shown
+from schema import unified
+from tanglai.catalogue.model import Snapshot
+from tanglai.server.app import build_app
+from tanglai.server.identity import Entrance, TokenVerifier
+from tanglai.server.keys import FixedKeys
+from tanglai.server.observations import Observations
+from tanglai.server.parameters import Parameters
+from tanglai.server.settings import Settings
+from tests.cases import (
+    CASES,
+    DEFER,
+    DOCUMENT,
+    EXPORT,
+    HOLES,
+    STORED,
+    SUBSCRIPTION,
+    TESTS,
+    Shown,
+    case,
+    document,
+    hole,
+    shown,
+)
+from tests.catalogues import population
+from tests.http.platform import TinyGateway
+from tests.unit.server import samples
 
 
 @pytest.fixture(scope="module")
@@ -32,6 +59,28 @@ def test_a_case_has_its_test_and_its_twin(register: list[Shown], number: int) ->
 @pytest.mark.parametrize("key", HOLES)
 def test_a_hole_of_others_has_its_test_or_is_pending_by_name(register: list[Shown], key: str) -> None:
     assert any(one.hole == key for one in register) != bool(HOLES[key].pending)
+
+
+def test_what_is_pending_is_not_there_yet() -> None:
+    """A path that lands makes this fail, so that its cases join."""
+    schema = unified.build(population()).graphql
+    assert schema.subscription_type is None, SUBSCRIPTION
+    assert not {"defer", "stream"} & {directive.name for directive in schema.directives}, DEFER
+    assert {one.name for one in fields(Parameters)} == {"query", "operation_name", "variables", "extensions"}, STORED
+    assert schema.mutation_type is None, EXPORT
+    beside_graphql = {"/schema.graphql", "/healthz", "/readyz", "/", "/assets/{name}", "/demo/session"}
+    assert {getattr(route, "path", None) for route in routes()} == beside_graphql, EXPORT
+
+
+def routes() -> list[BaseRoute]:
+    """Everything that the server answers beside `/graphql`."""
+    verifier = TokenVerifier(FixedKeys(samples.jwks(("a", samples.EC))), issuer="x", audience="y")
+
+    async def snapshot() -> Snapshot:
+        return samples.snapshot()
+
+    app = build_app(Settings(port=0), TinyGateway(), Entrance(verifier, snapshot), observations=Observations())
+    return list(app._rest.routes)
 
 
 def test_every_named_test_is_collected(register: list[Shown]) -> None:

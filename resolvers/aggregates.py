@@ -63,7 +63,7 @@ def aggregate_call(
     grants = planning.charged()
     signature = repr((query, shape, filter_.keysets, grants))
     bound = group_bound([item for item, _ in groups], planning.limits.groups)
-    return AggregateCall(resource, query, shape, signature, tuple(filter_.keysets), at, grants, len(groups), bound)
+    return AggregateCall(resource, query, shape, signature, tuple(filter_.keysets), at, grants, bound)
 
 
 def _groups(planning: Planning, resource: Resource, names: Any, at: At) -> list[tuple[Item, Expression]]:

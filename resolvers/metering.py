@@ -102,7 +102,8 @@ class Meter:
     def groups(self, call: AggregateCall | CubeCall, rows: Sequence[Row], arguments: Mapping[str, Any]) -> None:
         """`call` delivers these groups, asked for with `arguments`. Raises QUOTA_EXCEEDED beyond what was expected.
 
-        For a group nobody can tell whom it is about: it counts as a subject of its own, once for the same question.
+        For a group nobody can tell whom it is about: it counts as a subject of its own, once for the same question and
+        answer. (The largest of what came last is somebody else's each time.)
         """
         if not call.grants:
             return
@@ -117,7 +118,7 @@ class Meter:
             self._rows[grant] += len(rows)
         if isinstance(call, AggregateCall):
             question = f"{call.signature}\0{sorted(arguments.items())!r}"
-            self._about(call.grants, {f"{question}\0{row[: call.groups]!r}" for row in rows}, 0)
+            self._about(call.grants, {f"{question}\0{tuple(row)!r}" for row in rows}, 0)
 
     def _about(self, grants: Iterable[str], named: set[str], unnamed: int) -> None:
         for grant in grants:

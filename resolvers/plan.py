@@ -300,7 +300,7 @@ class AggregateObject:
 class AggregateCall:
     """Aggregates of one resource: few rows, put together in Python.
 
-    `grants` with a quota count its rows: the first `groups` outputs name each, and there are at most `bound`.
+    `grants` with a quota count its rows, of which there are at most `bound`.
     """
 
     resource: Resource
@@ -310,7 +310,6 @@ class AggregateCall:
     keysets: tuple[KeySet, ...] = ()
     at: At = field(default=At(()), repr=False)
     grants: tuple[str, ...] = ()
-    groups: int = 0
     bound: int = 1
 
 

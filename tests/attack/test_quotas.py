@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -574,6 +575,27 @@ async def test_figures_of_one_person_each() -> None:
     answer = await world.ask(f"{{ data {{ population {{ {ask} }} }} }}")
     assert set(answer.codes) == {"QUOTA_EXCEEDED"}
     assert "data" not in answer.body
+
+
+@book.attempt(
+    954,
+    "The same figure again and again while people come and go: the largest is another one's each time",
+    "the same question and the same answer",
+    found=True,
+)
+async def test_figures_of_whoever_came_last() -> None:
+    world = world_of(limited("income", subjects=3))
+    people: Any = world.sources.connectors["main"].tables[None, "resident"]
+    seen = set()
+    for number in range(8):
+        people[0]["income"] = Decimal(1000 + number)
+        for _ in range(2):
+            answer = await world.ask("{ data { population { residentsAggregate { max { income } } } } }")
+            if answer.codes == []:
+                seen.add(answer.data["data"]["population"]["residentsAggregate"][0]["max"]["income"])
+            await settled(world)
+    assert len(seen) == 3
+    assert used(world) == Counts(subjects=3)
 
 
 @book.attempt(

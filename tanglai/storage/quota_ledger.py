@@ -212,6 +212,7 @@ class _Block:
         "lock",
         "need",
         "quota",
+        "returned",
         "returning",
         "spare",
         "taken",
@@ -230,6 +231,7 @@ class _Block:
         self.need = Counts()
         self.users = 0
         self.returning: set[asyncio.Task[None]] = set()
+        self.returned = 0
         self.lock = asyncio.Lock()
         self.timer: asyncio.TimerHandle | None = None
         self.touched = 0.0
@@ -262,6 +264,7 @@ class _Block:
             max(wanted.subjects, former.subjects // 2),
         )
         while True:
+            returned = self.returned
             async with self.lock:
                 if self.take(wanted):
                     return True
@@ -275,10 +278,13 @@ class _Block:
                 raise done
             if done is _TAKEN or (done is _SHORT and self.take(wanted)):  # another may have put back meanwhile
                 return True
-            if done is _SHORT and not self.returning:
+            if done is not _SHORT:
+                continue
+            # What is on its way back may be what is missing, and what came back since the store was asked.
+            if self.returning:
+                await asyncio.wait(self.returning)
+            elif self.returned == returned:
                 return False
-            if done is _SHORT:
-                await asyncio.wait(self.returning)  # what is on its way back may be what is missing
 
     def _abandoned(self, lease: "asyncio.Task[str | PolicyUnavailable]", wanted: Counts) -> None:
         """Whoever waited for `lease` is gone."""
@@ -366,7 +372,11 @@ class _Block:
             self.taken -= counts
         task = self.ledger.send_back(self, counts)
         self.returning.add(task)
-        task.add_done_callback(self.returning.discard)
+        task.add_done_callback(self._is_back)
+
+    def _is_back(self, task: "asyncio.Task[None]") -> None:
+        self.returning.discard(task)
+        self.returned += 1
 
 
 def _part(limit: int | None, taken: int, need: int) -> int:

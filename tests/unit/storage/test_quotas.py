@@ -299,6 +299,26 @@ async def test_who_waits_gets_what_another_gives_back() -> None:
         assert sorted(await asyncio.gather(*(run(ledger, 30, 1) for _ in range(3)))) == [1, 1, 1]
 
 
+class _Late(MemoryQuotas):
+    """Says late that there is too little: what it knows is old by then."""
+
+    async def take_quota(self, grant: str, day: date, wanted: Counts, quota: Quota) -> Counts | None:
+        taken = await super().take_quota(grant, day, wanted, quota)
+        for _ in range(6 if taken is None else 0):
+            await asyncio.sleep(0)
+        return taken
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_what_is_on_its_way_back_is_not_missing(turns: int) -> None:
+    """However the giving back and the next taking meet: an operation alone gets all that is left."""
+    async with QuotaLedger(_Late(), soon=0) as ledger:
+        assert await run(ledger, 60, 1) == 1
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert await run(ledger, 99, 99) == 99
+
+
 async def test_no_database_no_reservation_and_nothing_is_taken_twice() -> None:
     store = MemoryQuotas()
     async with QuotaLedger(store, idle=0.01, soon=0.01) as ledger:

@@ -43,7 +43,7 @@ def some_grants(dice: Dice, resources: Sequence[Resource], rows: Rows) -> tuple[
         grants.append(_grant(dice, resource, number, grants, rows, dice.pick(requesters)))
     for resource in resources:
         for relation in resource.relations:
-            if dice.chance(2, 3):
+            if dice.chance(3, 4):
                 grants.append(_opening(dice, resource, relation, f"r{len(grants)}", rows, dice.pick(requesters)))
         grants += _publications(dice, resource, rows, dice.pick(requesters))
     return tuple(_with_quotas(dice, grants))
@@ -101,7 +101,7 @@ def _granted(dice: Dice, resource: Resource) -> list[str]:
 
 def _opening(dice: Dice, resource: Resource, relation: Relation, id: str, rows: Rows, requester: Department) -> Grant:
     """A usable grant to follow one end of a relation, from all rows or some."""
-    scope = predicate_from_document({}, resource) if dice.chance(1, 2) else _scope(dice, resource, rows)
+    scope = predicate_from_document({}, resource) if dice.chance(1, 3) else _scope(dice, resource, rows)
     return Grant(
         id=id,
         requester=requester.code,
@@ -168,7 +168,7 @@ def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
         if dice.chance(1, 2):
             return grant
         few = dice.chance(1, 5)
-        rows = bound((3, 10, 0, 1) if few else (60, 200, 120, 10**6, 25_000))
+        rows = bound((3, 10, 0, 1) if few else (60, 200, 12, 30, 120, 10**6, 25_000))
         requests = bound((5, 8, 3, 12, 1, 0))
         subjects = bound((4, 8, 1) if few else (55, 100, 10**6))
         return replace(grant, quota=Quota(rows, requests, subjects))

@@ -30,6 +30,7 @@ from tests.oracle.language import (
     spelled_out,
 )
 from tests.oracle.pools import operands
+from tests.oracle.probes import probing, torn_link
 from tests.oracle.sight import Sight
 
 RETIRED = "19/9"
@@ -287,6 +288,8 @@ class Writer:
             fields.append(Field("__typename"))
         if depth < 2 and self.relations < 3:
             relations = self._followed(resource) if dice.chance(4, 5) else list(resource.relations)
+            if (torn := [r for r in relations if torn_link(self.sights, resource, r)]) and dice.chance(1, 2):
+                relations = torn
             for relation in dice.some(relations, 1 if dice.chance(1, 3) else 0, 2 - depth):
                 self.relations += 1
                 fields.append(self._beyond(relation, depth + 1))
@@ -423,16 +426,11 @@ class Writer:
             and self.sights[relation.target].not_followed[relation.inverse] is None
         ]
 
-    def _torn(self, resource: Resource, relation: Relation) -> bool:
-        """Whether some rows link by this relation, and others would, but for a rule at one of its ends."""
-        here, there = self.sights[resource.code], self.sights[relation.target]
-        near = [follows for follows, seen in zip(here.follows[relation.name], here.visible, strict=True) if seen]
-        far = [a and b for a, b in zip(there.follows[relation.inverse], there.visible, strict=True)]
-        return any(near) and any(far) and not (all(near) and all(far))
-
     def where(self, resource: Resource, depth: int, literal: bool = False) -> dict[str, Any]:
         """`literal`: a part of a variable, so that it holds no variable of its own."""
         dice = self.dice
+        if depth > 1 and dice.chance(1, 3) and (probe := probing(dice, self.sights, resource, literal)):
+            return probe
         where: dict[str, Any] = {}
         for _ in range(dice.pick((1, 1, 1, 2, 0))):
             form = dice.number(0, 11) if depth else 0
@@ -442,7 +440,7 @@ class Writer:
                 parts = [self.where(resource, depth - 1, literal) for _ in range(dice.pick((2, 1, 3, 0)))]
                 where["or" if form == 9 else "and"] = parts
             elif form >= 4 and (relations := self._followed(resource)):
-                torn = [relation for relation in relations if self._torn(resource, relation)]
+                torn = [relation for relation in relations if torn_link(self.sights, resource, relation)]
                 relation = dice.pick(torn if torn and dice.chance(2, 3) else relations)
                 target = self.resources[relation.target]
                 quantifiers = dice.some(("some", "none", "every"), 1, 1 if dice.chance(5, 6) else 2)

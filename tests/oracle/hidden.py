@@ -149,37 +149,51 @@ class Veil:
         self.other = other
         return True
 
+    def _keep_both(self, one: View, other: View) -> bool:
+        """Takes both contents if they are lawful and look the same."""
+        if not (self._lawful(one) and self._lawful(other)) or one.seen != other.seen:
+            return False
+        self.one, self.other = one, other
+        return True
+
     def _lawful(self, view: View) -> bool:
         return all(lawful(resource, view.table(resource)) for resource in self.resources)
 
     # --- cells -----------------------------------------------------------------------------------------------------
 
     def _flip(self, resource: Resource) -> None:
-        """Changes whether scopes hold on a row, where all cells that then differ can be null in both contents."""
-        dice = self.dice
-        for _ in range(dice.number(0, 4)):
-            sight = self.other.sights[resource.code]
-            items = [item for item in resource.items if item.name in self.tested[resource.code]]
-            rows = _visible(sight)
-            if not (items and rows):
-                return
-            row, item = dice.pick(rows), dice.pick(items)
-            if sight.clear[item.name][row]:
-                continue
+        """Changes whether scopes hold on rows, where all cells that then differ can be null in both contents."""
+        items = [item for item in resource.items if item.name in self.tested[resource.code]]
+        for row in _visible(self.other.sights[resource.code]):
+            for item in items:
+                if not self.other.sights[resource.code].clear[item.name][row] and self._flipped(resource, row, item):
+                    break
+
+    def _flipped(self, resource: Resource, row: int, item: Item) -> bool:
+        """Whether a change of the hidden `item` flipped a scope on a row and does not show."""
+        former = self.other.table(resource)[row]
+        values = [*operands(item), *((None,) if item.nullable else ())]
+        variants = [former, *({**former, item.column.name: value} for value in values)]
+        sight = self.other.sight(resource, variants)
+        flipping: list[tuple[Row, Row]] = []
+        for number, variant in enumerate(variants):
+            turned = _open(sight, number) ^ _open(sight, 0)
+            read = {name for relation in resource.relations if relation.name in turned for name in relation.items}
+            differ = [
+                cell
+                for cell in resource.items
+                if cell.name in read or _shows(sight, cell, number) != _shows(sight, cell, 0)
+            ]
+            shows = item in differ or not all(cell.nullable for cell in differ)
+            if sight.visible[number] and turned and not shows:
+                flipping.append((variant, {cell.column.name: None for cell in differ}))
+        for variant, nulls in self.dice.shuffled(flipping)[:3]:
             one, other = _copied(self.one.table(resource)), _copied(self.other.table(resource))
-            other[row][item.column.name] = self._value(item, other)
-            after = self.one.sight(resource, other)
-            for cell in resource.items:
-                if sight.clear[cell.name][row] != after.clear[cell.name][row] or _shows(sight, cell, row) != _shows(
-                    after, cell, row
-                ):
-                    if not cell.nullable or cell is item:
-                        break
-                    one[row][cell.column.name] = other[row][cell.column.name] = None
-            else:
-                views = self.one.having(resource, one), self.other.having(resource, other)
-                if all(self._lawful(view) for view in views) and views[0].seen == views[1].seen:
-                    self.one, self.other = views
+            one[row] |= nulls
+            other[row] = variant | nulls
+            if self._keep_both(self.one.having(resource, one), self.other.having(resource, other)):
+                return True
+        return False
 
     def _untested(self, resource: Resource) -> None:
         """Other values in all hidden and masked cells that no scope and no link reads."""
@@ -297,6 +311,12 @@ class Veil:
 
 def _shows(sight: Sight, item: Item, row: int) -> tuple[str, str]:
     return repr(sight.shown[item.name][row]), repr(sight.compare[item.name][row])
+
+
+def _open(sight: Sight, row: int) -> set[str]:
+    """What is clear on a row, and which relations may be followed from it."""
+    clear = {name for name, rows in sight.clear.items() if rows[row]}
+    return clear | {name for name, rows in sight.follows.items() if rows[row]}
 
 
 def _copied(table: Iterable[Row]) -> list[Row]:

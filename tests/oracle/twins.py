@@ -14,13 +14,14 @@ from resolvers.caches import Plans
 from tanglai.catalogue.expressions import TRUE
 from tanglai.catalogue.model import Grant, GrantState, Source, Usage
 from tests.gateways import World
+from tests.oracle.aims import Aim
 from tests.oracle.dice import Dice, by_dice
 from tests.oracle.examples import Asked, Readable, told
 from tests.oracle.graphql_text import write
 from tests.oracle.hidden import BROKEN, ODD, Change, Veil, View
 from tests.oracle.language import ABSENT, ById, Field, Listing, Operation, Pick, Place, Walk, change, fields
 from tests.oracle.operations import Writer
-from tests.oracle.standing import give_standing
+from tests.oracle.standing import give_standing, settled
 from tests.oracle.variations import vary
 from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, some_asker, world
 
@@ -66,6 +67,8 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
 
     def build(dice: Dice) -> Twins:
         drawn = world(dice, bounds)
+        if dice.chance(1, 2):
+            drawn = _all_nullable(drawn)
         asker = _in_time(dice, drawn, some_asker(dice, drawn))
         before = _before(dice, drawn, asker)
         # What somebody else may see, or the asker could see before, is of its type.
@@ -74,10 +77,17 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
         drawn = replace(drawn, rows=one)
         sights = dict(View.of(drawn, asker, keys).sights)
         operations: list[Operation] = []
-        for _ in range(dice.number(2, 6)):
+        for _ in range(dice.number(1, 4)):
             operations.append(Writer(dice, sights).operation())
             if dice.chance(1, 3):
                 operations.append(vary(Writer(dice, sights), operations[-1]))
+        others = {
+            code: other[resource.binding.source][resource.binding.table]
+            for code, resource in drawn.snapshot.resources.items()
+        }
+        for _ in range(dice.number(2, 6)):
+            if (aimed := Aim(dice, sights, others).operation()) is not None:
+                operations.append(aimed)
         walk = Writer(dice, sights).walk() if dice.chance(1, 4) else None
         return Twins(drawn, Asked(asker, tuple(operations), walk), other, before)
 
@@ -92,6 +102,15 @@ def alike(twins: Twins, *, keys: bool) -> bool:
     return one.seen == other.seen
 
 
+def _all_nullable(drawn: Drawn) -> Drawn:
+    """The same world where any cell may be null, so that hidden cells and nulls can change places."""
+    resources = {
+        code: replace(resource, items=tuple(replace(item, nullable=True) for item in resource.items))
+        for code, resource in drawn.snapshot.resources.items()
+    }
+    return replace(drawn, snapshot=replace(drawn.snapshot, resources=resources))
+
+
 def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
     """`asker`, often at the moment at which some of its grants end."""
     ends = [g.valid_to for g in drawn.grants if g.requester == asker.principal.department.code and g.valid_to]
@@ -101,8 +120,8 @@ def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
 def _before(dice: Dice, drawn: Drawn, asker: Asker) -> tuple[Stage, ...]:
     """Who asked before: the same, a moment ago or under grants that opened more then, and somebody much like it."""
     stages: list[Stage] = []
-    if dice.chance(1, 4):
-        stages.append(Stage(asker, tuple(_wider(dice, grant) for grant in drawn.grants)))
+    if dice.chance(1, 3):
+        stages.append(Stage(asker, _narrowed(dice, drawn) if dice.chance(2, 3) else _ended(dice, drawn)))
     if dice.chance(1, 3):
         stages.append(Stage(replace(asker, now=asker.now - timedelta(microseconds=1)), drawn.grants))
     if dice.chance(1, 3):
@@ -111,15 +130,20 @@ def _before(dice: Dice, drawn: Drawn, asker: Asker) -> tuple[Stage, ...]:
     return tuple(sorted(in_time, key=lambda stage: stage.asker.now))
 
 
-def _wider(dice: Dice, grant: Grant) -> Grant:
-    """The same grant before it was narrowed, suspended or given an end. No quota is used by who asked before."""
-    return replace(
-        grant,
-        quota=None,
-        scope=grant.scope if dice.chance(1, 3) else TRUE,
-        state=GrantState.ACTIVE,
-        valid_to=None,
-        usage=grant.usage if grant.statistics is not None else Usage.READ,
+def _narrowed(dice: Dice, drawn: Drawn) -> tuple[Grant, ...]:
+    """The grants before scopes of some were narrowed: of all, of those of relations alone, or of a single one."""
+    form, one = dice.number(0, 2), dice.pick(drawn.grants) if drawn.grants else None
+    return tuple(
+        replace(grant, scope=TRUE) if form == 0 or (form == 1 and not grant.items) or grant is one else grant
+        for grant in drawn.grants
+    )
+
+
+def _ended(dice: Dice, drawn: Drawn) -> tuple[Grant, ...]:
+    """The grants before some were suspended, ended or bound to statistics."""
+    return tuple(
+        replace(grant, state=GrantState.ACTIVE, valid_to=None, usage=Usage.READ) if dice.chance(2, 3) else grant
+        for grant in drawn.grants
     )
 
 
@@ -189,6 +213,13 @@ class Pair:
 
     async def look_alike(self) -> None:
         """Asks both worlds the same, and holds answers, calls and what is left of quotas together."""
+        try:
+            await self._look_alike()
+        finally:
+            for asked in (self.one, self.other):
+                await settled(asked)
+
+    async def _look_alike(self) -> None:
         twins, asker = self.twins, self.twins.asked.asker
         if self.one.replica.snapshot is self.other.replica.snapshot:  # schema and documents are read once for both
             served = await self.one.gateway._serve(self.one.replica.snapshot)

@@ -6,7 +6,7 @@ from resolvers.cells import Refused, bind, constant
 from resolvers.plan import At, check_needle
 from resolvers.planner import Planning
 from tanglai.catalogue.errors import ErrorCode
-from tanglai.catalogue.expressions import Expression, Match, MatchOp, Slot, disjunction
+from tanglai.catalogue.expressions import FALSE, Expression, Match, MatchOp, Slot, disjunction
 from tanglai.catalogue.model import Resource
 from tanglai.catalogue.scalars import ScalarType
 
@@ -29,7 +29,8 @@ def search_predicate(planning: Planning, resource: Resource, needle: str | Slot,
             continue
         cell = relation.resolve(item.name, Use.WHERE)
         if isinstance(cell, Denial):
-            if cell.code is ErrorCode.QUOTA_EXCEEDED:  # INVARIANT: a quota never changes which rows are found
+            # INVARIANT: a quota never changes which rows are found.
+            if cell.code is ErrorCode.QUOTA_EXCEEDED and relation.items[item.name].clear != FALSE:
                 raise Refused(cell, here)
             continue
         planning.count_term()

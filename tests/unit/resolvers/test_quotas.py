@@ -127,6 +127,15 @@ async def test_filters_orders_and_searches_use_the_grant_too(arguments: str) -> 
     assert used(world) == Counts(rows=3)
 
 
+async def test_a_search_does_not_rest_on_what_is_masked_everywhere() -> None:
+    """It skips such an item, so the used-up grant of it denies the item alone."""
+    world = world_of(make_grant(RESIDENT, "phone", masks={"phone": "middle"}, quota=Quota(rows=2)))
+    answer = await world.ask('{ data { population { residents(first: 3, search: "n1") { nodes { name phone } } } } }')
+    assert nodes(answer) == [{"name": "n1", "phone": None}]
+    assert answer.codes == ["QUOTA_EXCEEDED"]
+    assert used(world) == Counts()
+
+
 async def test_a_key_look_up_uses_the_grant() -> None:
     world = world_of(limited("number", resource=HOUSEHOLD, rows=2))
     query = '{ data { population { household(number: "h%d") { address } } } }'

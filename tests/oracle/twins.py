@@ -9,11 +9,12 @@ from typing import Any
 
 from hypothesis import strategies as st
 
+from authz.principal import OWN_DATA_ROLE, TokenScope
 from connectors.protocol import Arguments, Row, SourceQuery
 from resolvers.caches import Plans
 from tanglai.catalogue.expressions import TRUE
 from tanglai.catalogue.model import Grant, GrantState, Source, Usage
-from tests.gateways import World
+from tests.gateways import PURPOSE, World
 from tests.oracle.aims import Aim
 from tests.oracle.dice import Dice, by_dice
 from tests.oracle.examples import Asked, Readable, told
@@ -69,7 +70,7 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
         drawn = world(dice, bounds)
         if dice.chance(1, 2):
             drawn = _all_nullable(drawn)
-        asker = _in_time(dice, drawn, some_asker(dice, drawn))
+        asker = _in_time(dice, drawn, _some_asker(dice, drawn))
         before = _before(dice, drawn, asker)
         # What somebody else may see, or the asker could see before, is of its type.
         odd = [] if before else [ODD, BROKEN] if broken else [ODD]
@@ -111,6 +112,34 @@ def _all_nullable(drawn: Drawn) -> Drawn:
     return replace(drawn, snapshot=replace(drawn.snapshot, resources=resources))
 
 
+def _some_asker(dice: Dice, drawn: Drawn) -> Asker:
+    """Any asker; sometimes one whose token names most items and few relations, or who gives no purpose."""
+    asker = some_asker(dice, drawn)
+    match dice.number(0, 9):
+        case 9:
+            named: list[TokenScope] = []
+            for resource in drawn.snapshot.resources.values():
+                names = [item.name for item in resource.items if dice.chance(7, 8)]
+                names += [relation.name for relation in resource.relations if dice.chance(1, 3)]
+                named += [TokenScope(resource.code, name) for name in names]
+            return replace(asker, principal=replace(asker.principal, scopes=frozenset(named)))
+        case 8:
+            principal = replace(asker.principal, purposes=frozenset({PURPOSE, "licensing"}))
+            return replace(asker, principal=principal, header=dice.pick((None, "licensing")), extension=None)
+    return asker
+
+
+def _better_off(dice: Dice, asker: Asker) -> Asker:
+    """The same client with another token: for the usual purpose, of no scope, or of the role for its own data."""
+    usual = replace(asker.principal, purposes=frozenset({PURPOSE}))
+    match dice.number(0, 2):
+        case 0:
+            return replace(asker, principal=usual, header=None, extension=None)
+        case 1:
+            return replace(asker, principal=replace(asker.principal, scopes=None))
+    return replace(asker, principal=replace(asker.principal, roles=frozenset({OWN_DATA_ROLE})))
+
+
 def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
     """`asker`, often at the moment at which some of its grants end."""
     ends = [g.valid_to for g in drawn.grants if g.requester == asker.principal.department.code and g.valid_to]
@@ -125,7 +154,8 @@ def _before(dice: Dice, drawn: Drawn, asker: Asker) -> tuple[Stage, ...]:
     if dice.chance(1, 3):
         stages.append(Stage(replace(asker, now=asker.now - timedelta(microseconds=1)), drawn.grants))
     if dice.chance(1, 3):
-        stages.append(Stage(some_asker(dice, drawn, [asker]), drawn.grants))
+        other = some_asker(dice, drawn, [asker]) if dice.chance(1, 3) else _better_off(dice, asker)
+        stages.append(Stage(other, drawn.grants))
     in_time = [stage for stage in stages if stage.asker.now <= asker.now]  # the platform's clock never goes back
     return tuple(sorted(in_time, key=lambda stage: stage.asker.now))
 

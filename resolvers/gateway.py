@@ -265,6 +265,7 @@ class Gateway:
         short: frozenset[str] = frozenset()
         try:
             while True:
+                context.grants = ()  # those of a plan that is not run are not used
                 plan = self._plan(context, planned, collector, slotted, exhausted(visible, short, snapshot))
                 context.uses, context.grants = plan.uses, plan.grants
                 if refuse_denials and plan.errors:

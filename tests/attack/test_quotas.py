@@ -599,6 +599,28 @@ async def test_figures_of_whoever_came_last() -> None:
 
 
 @book.attempt(
+    955,
+    "Have it on record that a grant was used which gave nothing, or the other way round",
+    "the record names the grants of what was run",
+    found=True,
+)
+async def test_what_is_on_record() -> None:
+    world = world_of(limited(rows=3, requests=9), make_grant(RESIDENT, "height", "g2"))
+    asked = [
+        ("residents(first: 3) { nodes { phone height } }", ("g1", "g2"), "ALLOWED"),
+        ("residents(first: 3) { nodes { phone height } }", ("g2",), "PARTIAL"),
+        ('residents(first: 3, where: {phone: {eq: "x"}}) { nodes { height } }', (), "DENIED"),
+        ("residents(first: 3, orderBy: [{height: ASC}, {phone: ASC}]) { nodes { height } }", (), "DENIED"),
+        ("residents(first: 3) { nodes { height } }", ("g2",), "ALLOWED"),
+    ]
+    for fields, grants, outcome in asked:
+        await world.ask(f"{{ data {{ population {{ {fields} }} }} }}")
+        record = world.audit.records[-1]
+        assert (record.grants, record.outcome) == (grants, outcome), fields
+        assert record.rows == ({RESIDENT: 3} if grants else {})
+
+
+@book.attempt(
     951,
     "Link the people of two grants, days and departments by what is kept of them",
     "a key per day, the grant in the hash",

@@ -30,7 +30,7 @@ SHARES: Mapping[str, int] = {
     "server": 5,
     "twins": 3,
 }
-"""Of a hundred seeds in a row; `twins` asks pairs of worlds and counts no operations."""
+"""Of a hundred seeds in a row. `twins` asks pairs of worlds; of that only questions for cursors count as operations."""
 SHRINK_SECONDS = 180.0
 
 assert sum(SHARES.values()) == 100

@@ -1,7 +1,10 @@
 """The search itself: a planted fault is found, made small, stored and replayed, and gone when the fault is gone."""
 
 import json
+import os
 import random
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -135,6 +138,25 @@ def test_kinds_are_spread_and_seeds_mean_the_same_always() -> None:
     assert isinstance(case, Example)
     assert sum(len(asked.operations) for asked in case.asked) >= LEAST
     assert any(isinstance(asked.walk, Walk) for asked in case.asked)
+
+
+def test_a_seed_means_the_same_in_every_process() -> None:
+    """Nothing is drawn in the order of a set of texts, which differs from process to process."""
+    program = (
+        "import json, sys; from tests.oracle.batches import drawn; from tests.oracle.stored import encode;"
+        "print(json.dumps([encode(case) for seed in range(2) for case in drawn(seed, 'memory')]))"
+    )
+    texts = {
+        subprocess.run(
+            [sys.executable, "-c", program],
+            env={**os.environ, "PYTHONHASHSEED": number},
+            cwd=Path(__file__).parents[2],
+            capture_output=True,
+            check=True,
+        ).stdout
+        for number in ("1", "2")
+    }
+    assert len(texts) == 1
 
 
 def test_totals_say_which_seeds_were_tried() -> None:

@@ -403,6 +403,9 @@ def test_a_scope_for_another_resource_leaves_no_relation() -> None:
     assert relation.denial.code is ErrorCode.SCOPE_EXCEEDED
     assert relation.row == FALSE
     assert code(view(who=principal(scopes=frozenset())).resolve("name", Use.SELECT)) is ErrorCode.SCOPE_EXCEEDED
+    followed = view(grant(), who=principal(scopes=frozenset())).follow("vehicles")
+    assert isinstance(followed, Denial)
+    assert followed.code is ErrorCode.SCOPE_EXCEEDED
 
 
 def test_scope_covers_relations_by_name() -> None:

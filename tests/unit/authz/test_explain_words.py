@@ -320,6 +320,12 @@ def test_remedies_say_what_to_do(remedy: Remedy | None, zh: str, en: str) -> Non
     assert remedy_words(found, population(), "en") == en
 
 
+def test_the_remedy_for_a_purpose_of_the_token_is_another_token() -> None:
+    found = replace(denial(ErrorCode.PURPOSE_MISMATCH, None), remedy=Remedy(RemedyAction.USE_OTHER_TOKEN))
+    assert remedy_words(found, population(), "zh") == "使用允许该用途的访问令牌"
+    assert remedy_words(found, population(), "en") == "use a token that allows the purpose"
+
+
 def test_a_purpose_outside_the_token_denies_everything() -> None:
     snapshot = population()
     grant = make_grant(resource_code("resident"), "height", purpose="licensing")

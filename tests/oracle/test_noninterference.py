@@ -25,13 +25,13 @@ async def in_memory(twins: Twins, *, calls: bool) -> None:
     await Pair(twins, one, other, calls).look_alike()
 
 
-@settings(SETTINGS, max_examples=150)
+@settings(SETTINGS, max_examples=300)
 @given(twins(keys=True))
 def test_hidden_values_change_neither_answers_nor_calls(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=True))
 
 
-@settings(SETTINGS, max_examples=80)
+@settings(SETTINGS, max_examples=150)
 @given(twins(keys=False))
 def test_keys_that_are_read_for_relations_change_no_answer(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=False))
@@ -51,7 +51,7 @@ def test_hidden_values_change_neither_answers_nor_rows_of_postgresql(postgres: E
             ):
                 await Pair(twins, one, other, True).look_alike()
 
-        @settings(SETTINGS, max_examples=40)
+        @settings(SETTINGS, max_examples=60)
         @given(twins(keys=True, bounds=Bounds(pageable=True), broken=False))
         def hold(twins: Twins) -> None:
             runner.run(compare(twins))

@@ -131,13 +131,14 @@ def _some_asker(dice: Dice, drawn: Drawn) -> Asker:
 
 def _better_off(dice: Dice, asker: Asker) -> Asker:
     """The same client with another token: for the usual purpose, of no scope, or of the role for its own data."""
-    usual = replace(asker.principal, purposes=frozenset({PURPOSE}))
-    match dice.number(0, 2):
-        case 0:
-            return replace(asker, principal=usual, header=None, extension=None)
-        case 1:
-            return replace(asker, principal=replace(asker.principal, scopes=None))
-    return replace(asker, principal=replace(asker.principal, roles=frozenset({OWN_DATA_ROLE})))
+    principal = asker.principal
+    usual = replace(asker, principal=replace(principal, purposes=frozenset({PURPOSE})), header=None, extension=None)
+    others = (
+        usual,
+        replace(asker, principal=replace(principal, scopes=None)),
+        replace(asker, principal=replace(principal, roles=frozenset({OWN_DATA_ROLE}))),
+    )
+    return dice.pick([other for other in others if other != asker])
 
 
 def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:
@@ -153,7 +154,7 @@ def _before(dice: Dice, drawn: Drawn, asker: Asker) -> tuple[Stage, ...]:
         stages.append(Stage(asker, _narrowed(dice, drawn) if dice.chance(2, 3) else _ended(dice, drawn)))
     if dice.chance(1, 3):
         stages.append(Stage(replace(asker, now=asker.now - timedelta(microseconds=1)), drawn.grants))
-    if dice.chance(1, 3):
+    if dice.chance(1, 2):
         other = some_asker(dice, drawn, [asker]) if dice.chance(1, 3) else _better_off(dice, asker)
         stages.append(Stage(other, drawn.grants))
     in_time = [stage for stage in stages if stage.asker.now <= asker.now]  # the platform's clock never goes back

@@ -265,9 +265,8 @@ class Gateway:
         short: frozenset[str] = frozenset()
         try:
             while True:
-                context.grants = ()  # those of a plan that is not run are not used
                 plan = self._plan(context, planned, collector, slotted, exhausted(visible, short, snapshot))
-                context.uses, context.grants = plan.uses, plan.grants
+                context.uses = plan.uses
                 if refuse_denials and plan.errors:
                     errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
                     raise _Refusal(errors, plan.errors[0].denial.code)
@@ -285,12 +284,12 @@ class Gateway:
                 )
                 execution.prepare()
                 if not plan.quotas and reservation is None:
-                    return _Prepared(plan, execution, None)
+                    break
                 if reservation is None:
                     reservation = self._reservation(context.moment)
                 more = await reservation.cover(execution.meter.needs())
                 if not more:
-                    return _Prepared(plan, execution, reservation)
+                    break
                 if more <= short:
                     raise TanglaiError(ErrorCode.INTERNAL, "internal error")  # INVARIANT: what is short is not used
                 short |= more
@@ -298,6 +297,8 @@ class Gateway:
             if reservation is not None:
                 reservation.settle()
             raise
+        context.grants = plan.grants  # those of a plan that is not run are not used
+        return _Prepared(plan, execution, reservation)
 
     def _reservation(self, moment: Moment) -> Reservation:
         if self._quotas is None:

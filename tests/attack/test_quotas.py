@@ -612,9 +612,12 @@ async def test_what_is_on_record() -> None:
         ('residents(first: 3, where: {phone: {eq: "x"}}) { nodes { height } }', (), "DENIED"),
         ("residents(first: 3, orderBy: [{height: ASC}, {phone: ASC}]) { nodes { height } }", (), "DENIED"),
         ("residents(first: 3) { nodes { height } }", ("g2",), "ALLOWED"),
+        ('residents(first: 3, after: "x") { nodes { height } }', (), "FAILED"),
+        ("all: residents(first: 3) { nodes { phone height } }", (), "DENIED"),
     ]
     for fields, grants, outcome in asked:
-        await world.ask(f"{{ data {{ population {{ {fields} }} }} }}")
+        extensions = {"onDenied": "REFUSE"} if fields.startswith("all") else {}
+        await world.ask(f"{{ data {{ population {{ {fields} }} }} }}", extensions=extensions)
         record = world.audit.records[-1]
         assert (record.grants, record.outcome) == (grants, outcome), fields
         assert record.rows == ({RESIDENT: 3} if grants else {})

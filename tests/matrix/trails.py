@@ -112,7 +112,7 @@ def _listed(resource: Resource) -> Trail:
     """The objects of the first page."""
     trail = list_trail(resource)
     at = (*trail.at, "nodes")
-    return Trail("list", f"{trail.before}(first: 2) {{ nodes", " }" + trail.after, trail.steps, at, False)
+    return Trail("list", f"{trail.before} {{ nodes", " }" + trail.after, trail.steps, at, False)
 
 
 def _inside(trail: Trail, part: str) -> Trail:

@@ -138,7 +138,7 @@ def _better_off(dice: Dice, asker: Asker) -> Asker:
         replace(asker, principal=replace(principal, scopes=None)),
         replace(asker, principal=replace(principal, roles=frozenset({OWN_DATA_ROLE}))),
     )
-    return dice.pick([other for other in others if other != asker])
+    return dice.pick([other for other in others if other != asker] or others)
 
 
 def _in_time(dice: Dice, drawn: Drawn, asker: Asker) -> Asker:

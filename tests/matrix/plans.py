@@ -92,7 +92,10 @@ class Plans:
             (told,) = plan.errors
             denial = told.denial
             return Verdict(NULL, denial.code, (denial.resource, denial.item), told.at.whole), plan
-        return _Reading(cell, way, plan).verdict(), plan
+        try:
+            return _Reading(cell, way, plan).verdict(), plan
+        except AssertionError as fault:
+            return Verdict(f"fault: {fault}"), plan
 
     def decided(self, asked: Asked, resource: Resource, key: tuple[Any, ...]) -> VisibleRelation:
         if key not in self._decided:

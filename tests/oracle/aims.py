@@ -25,7 +25,7 @@ from tests.oracle.language import (
     Var,
 )
 from tests.oracle.pools import operands
-from tests.oracle.probes import probing
+from tests.oracle.probes import followed, probing
 from tests.oracle.sight import Sight
 
 Table = list[dict[str, Any]]
@@ -46,7 +46,7 @@ class Aim:
             return None
         sight = self.dice.pick(seen)
         ways = [self.filtered, self.ordered, self.grouped, self.figures, self.searched, self.linked, self.filtered]
-        ways += [self.looked_up, self.represented, self.named] * 2
+        ways += [self.looked_up, self.represented, self.named, self.through] * 2
         root = self.dice.pick(ways)(sight) or self.filtered(sight)
         return Operation((root,))
 
@@ -55,6 +55,18 @@ class Aim:
     def filtered(self, sight: Sight) -> Field:
         where = probing(self.dice, self.sights, sight.resource, False) or self.test(sight)
         return self._list(sight.resource, Listing(where, first=self.dice.pick((ABSENT, 2, 0))))
+
+    def through(self, sight: Sight) -> Field | None:
+        """A filter through a relation that may be followed from some rows."""
+        relations = [r for r in sight.resource.relations if followed(self.sights, sight.resource, r)]
+        if not relations:
+            return None
+        follows = {relation.name: sight.follows[relation.name] for relation in relations}
+        torn = [relation for relation in relations if not all(follows[relation.name])]
+        relation = self.dice.pick(torn or relations)
+        inner = self.test(self.sights[relation.target]) if self.dice.chance(1, 3) else {}
+        where: dict[str, Any] = {relation.graphql: {self.dice.pick(("some", "none", "every")): inner}}
+        return self._list(sight.resource, Listing({"not": where} if self.dice.chance(1, 3) else where))
 
     def ordered(self, sight: Sight) -> Field | None:
         items = [item for item in self._partial(sight) if item.type.comparable]

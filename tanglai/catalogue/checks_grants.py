@@ -121,7 +121,12 @@ def _scope(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
 
 
 def _quota(grant: Grant, resource: Resource) -> Iterator[Finding]:
-    if grant.quota is None or grant.quota.subjects is None or resource.binding.handle is not None:
+    if grant.quota is None:
+        return
+    if grant.quota.requests is None and (grant.quota.rows is not None or grant.quota.subjects is not None):
+        message = "requests are not bounded: totals, page flags and look-ups in vain use no row and no subject"
+        yield Finding("grant", ("quota", "requests"), message, Severity.NOTICE)
+    if grant.quota.subjects is None or resource.binding.handle is not None:
         return
     clear = {
         item.name

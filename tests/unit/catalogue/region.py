@@ -225,7 +225,7 @@ REGION: dict[str, dict[str, Any]] = {
                 "purpose": "TAX-COLLECTION",
                 "validFrom": "2026-01-01",
                 "validTo": "2027-01-01",
-                "quota": {"rows": 1000, "subjects": 100},
+                "quota": {"rows": 1000, "requests": 500, "subjects": 100},
                 "basis": "APPLICATION",
             }
         ],

@@ -301,7 +301,8 @@ class Pair:
             )
         if failed is not None:
             raise failed
-        heard = [ear.take() for ear in self.ears]
+        # In the order in which they came back, which is nobody's choice where several are on their way at once.
+        heard = [sorted(ear.take(), key=repr) for ear in self.ears]
         if self.calls and heard[0] != heard[1]:
             apart = [[call for call in calls if call not in other] for calls, other in (heard, heard[::-1])]
             raise AssertionError(f"source calls tell of what is hidden: {_told(operation, self.twins)}\n{apart}")

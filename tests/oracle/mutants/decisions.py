@@ -73,9 +73,9 @@ DECISIONS = (
     Mutant(
         "code-of-the-wrong-grant",
         "which code, when several fit",
-        GRANTS,
-        "    ErrorCode.GRANT_EXPIRED,\n    ErrorCode.GRANT_ENDED,\n    ErrorCode.PURPOSE_REQUIRED,",
-        "    ErrorCode.GRANT_ENDED,\n    ErrorCode.GRANT_EXPIRED,\n    ErrorCode.PURPOSE_REQUIRED,",
+        DECIDE,
+        "for code in PRECEDENCE:",
+        "for code in reversed(PRECEDENCE):",
     ),
     Mutant(
         "decision-kept-past-the-end",

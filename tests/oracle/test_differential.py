@@ -17,7 +17,7 @@ from tests.oracle.stored import GOLDEN, load
 SETTINGS = settings(
     deadline=None, derandomize=True, database=None, print_blob=True, suppress_health_check=list(HealthCheck)
 )
-SEEDS = {"memory": 18, "postgresql": 3, "csv": 1, "parquet": 1, "interface": 1, "server": 2}
+SEEDS = {"memory": 12, "postgresql": 2, "csv": 1, "parquet": 1, "interface": 1, "server": 2}
 """Catalogues of each kind of source, at least 200 operations each; `make fuzz` goes on with any seeds."""
 
 

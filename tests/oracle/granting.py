@@ -158,7 +158,7 @@ def _publications(dice: Dice, resource: Resource, rows: Rows, requester: Departm
 
 def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
     """In some worlds the grants have quotas, from ones that are short at once to ones that never are."""
-    if not dice.chance(1, 4):
+    if not dice.chance(1, 3):
         return list(grants)
 
     def bound(sizes: Sequence[int]) -> int | None:
@@ -168,9 +168,9 @@ def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
         if dice.chance(1, 2):
             return grant
         few = dice.chance(1, 5)
-        rows = bound((3, 10, 0, 1) if few else (60, 200, 12, 30, 120, 10**6, 25_000))
-        requests = bound((5, 8, 3, 12, 1, 0))
-        subjects = bound((4, 8, 1) if few else (55, 100, 10**6))
+        rows = bound((3, 10, 0, 1) if few else (10**6, 60, 200, 12, 10**6, 30, 25_000))
+        requests = bound((12, 8, 20, 5, 3, 30, 1, 0))
+        subjects = bound((4, 8, 1) if few else (10**6, 55, 200, 10**6))
         return replace(grant, quota=Quota(rows, requests, subjects))
 
     return [limited(grant) for grant in grants]

@@ -340,7 +340,10 @@ class Writer:
         if publications and dice.chance(2, 3):
             return self._of_cube(resource, dice.pick(publications))
         comparable = [item for item in resource.items if item.type.comparable]
-        groups = [item.graphql for item in dice.some(self._usable(resource, comparable), 0, 2)]
+        groupable = self._usable(resource, comparable)
+        if (coded := [item for item in groupable if item.codes]) and dice.chance(1, 2):
+            groupable = coded
+        groups = [item.graphql for item in dice.some(groupable, 0, 2)]
         group: Any = ABSENT if not groups and dice.chance(1, 2) else groups
         if dice.chance(1, 6) and group is not ABSENT:
             group = Var(group)

@@ -274,7 +274,8 @@ class Oracle(Foresight):
             if self.passes(resource, listing.where, row) is True and self.found(resource, listing.search, row)
         ]
         after, before = none(listing.after), none(listing.before)
-        window = self.ordered(resource, listing, {*listed, *(c.row for c in (after, before) if c is not None)})
+        window = sorted({*listed, *(c.row for c in (after, before) if c is not None)})
+        window = self.ordered(resource, listing, window)
         if before is not None:
             window = window[: window.index(before.row)]
         if after is not None:

@@ -109,7 +109,7 @@ ASKED = {
     "asks a relation at depth 1": 250,
     "asks a relation at depth 2": 100,
     "asks a node of a retired resource": 3,
-    "asks a node of the other zone": 6,
+    "asks a node of the other zone": 4,
     "asks entities of several kinds": 25,
     "asks an entity that is none": 9,
     "asks by a key": 80,

@@ -83,7 +83,7 @@ def world(dice: Dice, bounds: Bounds = USUAL) -> Drawn:
     for number in range(dice.pick((1, 2, 3, 0))):
         _relate(dice, resources, number)
     sources = [Source(key, f"系统{key}", owner.code, bounds.kind, Zone.EXTRANET, {}) for key, owner in SOURCES.items()]
-    if dice.chance(1, 6):
+    if dice.chance(1, 5):
         resources["dossier"] = _elsewhere(dice, bounds)
         sources.append(Source(INNER, "内网系统", PUBLIC_SECURITY.code, bounds.kind, Zone.INTRANET, {}))
     snapshot = make_snapshot(
@@ -252,10 +252,10 @@ def _column(dice: Dice, item: Item) -> list[Any]:
         values = list(JOINED[item.type][: None if item.graphql == "code" else 4])
         if item.type is ScalarType.TEXT and dice.chance(1, 4):
             values += ["640105", "640199"]
-    elif item.codes:  # few, so that cells are not too small; one of them may be on no list
+    elif item.codes:  # few, so that cells are not too small; one or two of them may be on no list
         values = [parse(item.type, code.value) for code in item.codes[: dice.number(1, 2)]]
-        if dice.chance(1, 3):
-            values.append(dice.pick(POOLS[item.type]))
+        if dice.chance(2, 5):
+            values += dice.some(POOLS[item.type], 1, 2)
     else:
         values = dice.some(POOLS[item.type], 1, 4)
         if item.type is ScalarType.TEXT and dice.chance(1, 6):

@@ -124,7 +124,7 @@ class Veil:
         self.one = self.other = View.of(drawn, asker, keys)
         self.resources = list(drawn.snapshot.resources.values())
         self.tested = {resource.code: _tested(drawn, resource) for resource in self.resources}
-        self.linking = {resource.code: _link_items(resource, self.resources) for resource in self.resources}
+        self.linking = {resource.code: link_items(resource, self.resources) for resource in self.resources}
 
     def pair(self) -> tuple[Change, Change]:
         """The contents of the two worlds; the first is the drawn one but for cells that became null."""
@@ -330,7 +330,7 @@ def _tested(drawn: Drawn, resource: Resource) -> set[str]:
     return tested.union(*(grant.statistics.items for grant in grants if grant.statistics is not None))
 
 
-def _link_items(resource: Resource, resources: Iterable[Resource]) -> set[str]:
+def link_items(resource: Resource, resources: Iterable[Resource]) -> set[str]:
     """The items that relations link by, at either end."""
     own = {name for relation in resource.relations for name in relation.items}
     return own | {

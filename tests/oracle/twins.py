@@ -13,13 +13,13 @@ from authz.principal import OWN_DATA_ROLE, TokenScope
 from connectors.protocol import Arguments, Row, SourceQuery
 from resolvers.caches import Plans
 from tanglai.catalogue.expressions import TRUE
-from tanglai.catalogue.model import Grant, GrantState, Source, Usage
+from tanglai.catalogue.model import Grant, GrantState, ShareClass, Source, Usage
 from tests.gateways import PURPOSE, World
 from tests.oracle.aims import Aim
 from tests.oracle.dice import Dice, by_dice
 from tests.oracle.examples import Asked, Readable, told
 from tests.oracle.graphql_text import write
-from tests.oracle.hidden import BROKEN, ODD, Change, Veil, View
+from tests.oracle.hidden import BROKEN, ODD, Change, Veil, View, link_items
 from tests.oracle.language import ABSENT, ById, Field, Listing, Operation, Pick, Place, Walk, change, fields
 from tests.oracle.operations import Writer
 from tests.oracle.standing import give_standing, settled
@@ -70,6 +70,8 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
         drawn = world(dice, bounds)
         if dice.chance(1, 2):
             drawn = _all_nullable(drawn)
+        if dice.chance(1, 3):
+            drawn = _links_hidden(drawn)
         asker = _in_time(dice, drawn, _some_asker(dice, drawn))
         before = _before(dice, drawn, asker)
         # What somebody else may see, or the asker could see before, is of its type.
@@ -110,6 +112,29 @@ def _all_nullable(drawn: Drawn) -> Drawn:
         for code, resource in drawn.snapshot.resources.items()
     }
     return replace(drawn, snapshot=replace(drawn.snapshot, resources=resources))
+
+
+def _links_hidden(drawn: Drawn) -> Drawn:
+    """The same world where no grant opens the items that relations link by."""
+    snapshot = drawn.snapshot
+    linking = {code: link_items(resource, snapshot.resources.values()) for code, resource in snapshot.resources.items()}
+    resources = {
+        code: replace(
+            resource,
+            items=tuple(
+                replace(item, share_class=ShareClass.CONDITIONAL) if item.name in linking[code] else item
+                for item in resource.items
+            ),
+        )
+        for code, resource in snapshot.resources.items()
+    }
+    grants = tuple(
+        grant
+        if grant.statistics is not None
+        else replace(grant, items=grant.items - linking.get(grant.resource, frozenset()))
+        for grant in drawn.grants
+    )
+    return replace(drawn, snapshot=replace(snapshot, resources=resources), grants=grants)
 
 
 def _some_asker(dice: Dice, drawn: Drawn) -> Asker:

@@ -81,9 +81,9 @@ PLANS = (
     Mutant(
         "null-keys-link",
         "a link needs keys that are not null",
-        "resolvers/rendering.py",
-        "return None if None in values else values",
-        "return None if values.count(None) == len(values) else values",
+        "connectors/evaluate.py",
+        "linked = {key for row in passing if None not in (key := tuple(",
+        "linked = {key for row in passing if (key := tuple(",
     ),
     Mutant(
         "filter-without-far-row-rule",

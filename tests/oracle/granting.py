@@ -59,9 +59,8 @@ def _grant(
     """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
     twin = dice.pick(before) if before and dice.chance(1, 3) else None
     if twin is not None and twin.resource == resource.code:
-        return replace(
-            twin, id=f"g{9 - number}", scope=_scope(dice, resource, rows), masks=_masks(dice, resource, twin.items)
-        )
+        scope = twin.scope if dice.chance(1, 3) else _scope(dice, resource, rows)  # the same rows under another mask
+        return replace(twin, id=f"g{9 - number}", scope=scope, masks=_masks(dice, resource, twin.items))
     relations = [relation.name for relation in resource.relations]
     if relations and dice.chance(1, 3):  # to be followed, and nothing else: makes no row visible
         items: list[str] = []
@@ -168,8 +167,8 @@ def _with_quotas(dice: Dice, grants: Sequence[Grant]) -> list[Grant]:
         if dice.chance(1, 2):
             return grant
         few = dice.chance(1, 5)
-        rows = bound((3, 10, 0, 1) if few else (10**6, 60, 200, 12, 10**6, 30, 25_000))
-        requests = bound((12, 8, 20, 5, 3, 30, 1, 0))
+        rows = bound((3, 10, 0, 1) if few else (10**6, 60, 1_000, 12, 10**6, 200, 25_000))
+        requests = bound((300, 12, 40, 8, 10**4, 3, 1, 0))
         subjects = bound((4, 8, 1) if few else (10**6, 55, 200, 10**6))
         return replace(grant, quota=Quota(rows, requests, subjects))
 

@@ -1,13 +1,25 @@
 """In charge of what an operation asks of the sources, as far as quotas count it: its calls, and which are the same."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any
 
 from tanglai.catalogue.model import Item, Relation, Resource
 from tanglai.catalogue.scalars import ScalarType
-from tests.oracle.language import ABSENT, ByKey, Field, Figures, Listing, Place, Selection, Var, spelled_out, value_of
+from tests.oracle.language import (
+    ABSENT,
+    ByKey,
+    Field,
+    Figures,
+    Listing,
+    Pick,
+    Place,
+    Selection,
+    Var,
+    spelled_out,
+    value_of,
+)
 
 MOST_GROUPS = 10_000
 DEFAULT_PAGE = 50
@@ -80,14 +92,15 @@ def _arguments(asked: Field) -> Any:
     if isinstance(arguments, ByKey):
         parts = list(arguments.values.values())
     assert isinstance(arguments, Listing | ByKey | Figures)
-    if any(_has_variable(part) for part in parts):
+    if any(has_variable(part) for part in parts):
         return asked.name, object()
     return asked.name, repr(parts)
 
 
-def _has_variable(value: Any) -> bool:
-    if isinstance(value, dict):
-        return any(_has_variable(part) for part in value.values())
+def has_variable(value: Any) -> bool:
+    """Whether a variable stands anywhere in an argument."""
+    if isinstance(value, Mapping):
+        return any(has_variable(part) for part in value.values())
     if isinstance(value, list | tuple):
-        return any(_has_variable(part) for part in value)
-    return isinstance(value, Var | Place)  # a cursor is given as a variable
+        return any(has_variable(part) for part in value)
+    return isinstance(value, Var | Place | Pick)  # a cursor is given as a variable

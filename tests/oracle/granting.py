@@ -59,7 +59,9 @@ def _grant(
     """A grant like any; sometimes one that overlaps an earlier one in all but rows and masks."""
     twin = dice.pick(before) if before and dice.chance(1, 3) else None
     if twin is not None and twin.resource == resource.code:
-        scope = twin.scope if dice.chance(1, 3) else _scope(dice, resource, rows)  # the same rows under another mask
+        scope = _scope(dice, resource, rows)
+        if number % 3 == 1:  # the same rows under another mask
+            scope = twin.scope
         return replace(twin, id=f"g{9 - number}", scope=scope, masks=_masks(dice, resource, twin.items))
     relations = [relation.name for relation in resource.relations]
     if relations and dice.chance(1, 3):  # to be followed, and nothing else: makes no row visible

@@ -6,6 +6,7 @@ from typing import Any
 from tanglai.catalogue.model import Item, Key, Relation, Resource
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
 from tanglai.catalogue.scalars import ScalarType, parse, to_json
+from tests.oracle.calls import has_variable
 from tests.oracle.cubes import Publication
 from tests.oracle.dice import Dice
 from tests.oracle.language import (
@@ -27,6 +28,7 @@ from tests.oracle.language import (
     Spread,
     Var,
     Walk,
+    fields,
     spelled_out,
 )
 from tests.oracle.pools import operands
@@ -85,10 +87,10 @@ class Writer:
         for _ in range(1 if dice.chance(4, 5) else 2):
             resource = dice.pick(list(self.resources.values()))
             members: list[Selection] = [self._member(resource)]
-            if dice.chance(1, 12):  # asked twice
-                (twice,) = members
-                assert isinstance(twice, Field)
-                members.append(replace(twice, alias=self._alias()))
+            (asked,) = members
+            assert isinstance(asked, Field)
+            if dice.chance(1, 8) and not self._varies(asked):  # asked twice, which is one call
+                members.append(replace(asked, alias=self._alias()))
             mates = [r for r in self.resources.values() if r.names.group == resource.names.group]
             if dice.chance(1, 3):
                 members.append(self._member(dice.pick(mates)))
@@ -98,6 +100,11 @@ class Writer:
         if dice.chance(1, 10):
             groups.append(Field("id"))
         return Field("data", self._alias(), selections=tuple(groups))
+
+    def _varies(self, asked: Field) -> bool:
+        """Whether a variable stands in it, so that the same once more is another question."""
+        parts = fields(Operation((asked,), self.fragments))
+        return any(one.arguments is not None and has_variable(list(vars(one.arguments).values())) for one in parts)
 
     def _node(self) -> Field:
         rows = [

@@ -58,6 +58,10 @@ def probing(dice: Dice, sights: Sights, resource: Resource, literal: bool) -> di
             wanted = dice.pick(("none", "some", "every"))
             probe: dict[str, Any] = {relation.graphql: {wanted: {} if wanted != "every" else {"or": []}}}
             probes += [probe, {"not": probe}]
+        follows = sights[resource.code].follows[relation.name]
+        if {True, False} <= {f for f, seen in zip(follows, sights[resource.code].visible, strict=True) if seen}:
+            # Where a rule is not TRUE there is no link, whether it is FALSE or unknown.
+            probes += [{relation.graphql: {"none": {}}}, {"not": {relation.graphql: {"some": {}}}}] * 3
         there = sights[relation.target]
         if torn := torn_items(there):
             item = dice.pick(torn)

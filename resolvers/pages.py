@@ -39,7 +39,9 @@ def page_of(
     breaks = tie(planning, resource)
     columns: list[KeysetColumn] = []
     if breaks:
-        columns = named + [c for c in breaks if c.expression not in [known.expression for known in named]]
+        # The handle stands in every cursor, also where it is sorted by: what a cursor holds does not depend on grants.
+        known = [] if resource.binding.handle is not None else [column.expression for column in named]
+        columns = named + [column for column in breaks if column.expression not in known]
     else:
         if after is not None or before is not None or last is not None:
             raise TanglaiError(

@@ -4,8 +4,10 @@ from typing import Any
 
 import pytest
 
+from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
+from tanglai.catalogue.scalars import ScalarType
 from tests.cases import case
-from tests.catalogues import population
+from tests.catalogues import CONDITIONAL, YINCHUAN, make_item, make_resource, make_snapshot, population
 from tests.gateways import World, make_grant, requester
 from tests.unit.resolvers.conftest import RESIDENT, resident, rows
 
@@ -132,3 +134,24 @@ async def test_total_count_is_one_more_statement_only_when_asked(world: World) -
     answer = await world.ask("{ data { population { residents(first: 1) { nodes { name } totalCount } } } }")
     assert len(world.sources.calls) == 2
     assert page(answer)["totalCount"] == 7
+
+
+async def test_a_cursor_over_the_handle_itself_survives_a_change_of_grants() -> None:
+    """An item may be bound to the handle's column; what a cursor holds does not tell on which rows it is clear."""
+    word = make_resource(
+        "word",
+        [make_item("serial", ScalarType.LONG, column="handle", share_class=CONDITIONAL), make_item("text")],
+        code="W/1",
+    )
+    contents = {"main": {"word": [{"handle": number, "text": f"t{number}"} for number in range(1, 5)]}}
+    world = World(make_snapshot([word]), contents, [make_grant("W/1", "serial")])
+    query = (
+        "query($after: String) { data { population { words(orderBy: [{serial: ASC}], first: 2, after: $after) "
+        "{ nodes { text } pageInfo { endCursor } } } } }"
+    )
+    first = (await world.ask(query)).data["data"]["population"]["words"]
+    low = Compare(CompareOp.LTE, ItemRef("serial", ScalarType.LONG), Value(3, ScalarType.LONG))
+    world.replica.held[YINCHUAN.code] = (make_grant("W/1", "serial", scope=low),)
+    answer = await world.ask(query, {"after": first["pageInfo"]["endCursor"]})
+    assert answer.errors == []
+    assert [row["text"] for row in answer.data["data"]["population"]["words"]["nodes"]] == ["t3", "t4"]

@@ -46,7 +46,7 @@ class Aim:
             return None
         sight = self.dice.pick(seen)
         ways = [self.filtered, self.ordered, self.grouped, self.figures, self.searched, self.linked, self.filtered]
-        ways += [self.looked_up, self.represented, self.named, self.through] * 2
+        ways += [self.looked_up, self.represented, self.named, self.through, self.linked] * 2
         root = self.dice.pick(ways)(sight) or self.filtered(sight)
         return Operation((root,))
 

@@ -135,6 +135,9 @@ class Veil:
             self._tested(resource)
             self._fewer(resource)
             self._more(resource)
+        for resource in self.resources:
+            for relation in resource.relations:
+                self._meet(resource, relation)
         if not self.one.keys:
             for resource in self.resources:
                 for relation in resource.relations:
@@ -287,6 +290,19 @@ class Veil:
                 self._keep(self.other.having(resource, table))
 
     # --- links -----------------------------------------------------------------------------------------------------
+
+    def _meet(self, resource: Resource, relation: Relation) -> None:
+        """Gives rows from which a relation may not be followed the keys of rows that it leads to."""
+        target = self.other.drawn.snapshot.resources[relation.target]
+        here, there = self.other.sights[resource.code], self.other.sights[target.code]
+        lost = [row for row in _visible(here) if not here.follows[relation.name][row]]
+        met = [row for row in _visible(there) if there.follows[relation.inverse][row]]
+        for _ in range(6 if lost and met else 0):
+            table = _copied(self.other.table(resource))
+            row, its = table[self.dice.pick(lost)], self.other.table(target)[self.dice.pick(met)]
+            for name, column in zip(relation.items, _columns(target, relation.target_items), strict=True):
+                row[resource.item_by_name[name].column.name] = its[column]
+            self._keep(self.other.having(resource, table))
 
     def _rename(self, resource: Resource, relation: Relation) -> None:
         """One key value of a relation under another name, at both ends."""

@@ -25,13 +25,13 @@ async def in_memory(twins: Twins, *, calls: bool) -> None:
     await Pair(twins, one, other, calls).look_alike()
 
 
-@settings(SETTINGS, max_examples=300)
+@settings(SETTINGS, max_examples=500)
 @given(twins(keys=True))
 def test_hidden_values_change_neither_answers_nor_calls(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=True))
 
 
-@settings(SETTINGS, max_examples=150)
+@settings(SETTINGS, max_examples=200)
 @given(twins(keys=False))
 def test_keys_that_are_read_for_relations_change_no_answer(twins: Twins) -> None:
     asyncio.run(in_memory(twins, calls=False))

@@ -12,9 +12,10 @@ from hypothesis import strategies as st
 from authz.principal import OWN_DATA_ROLE, TokenScope
 from connectors.protocol import Arguments, Row, SourceQuery
 from resolvers.caches import Plans
-from tanglai.catalogue.expressions import TRUE
-from tanglai.catalogue.model import Grant, GrantState, ShareClass, Source, Usage
-from tests.gateways import PURPOSE, World
+from tanglai.catalogue.expressions import TRUE, Expression, In, ItemRef, Value
+from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Resource, ShareClass, Source, Usage
+from tests.catalogues import YINCHUAN
+from tests.gateways import NOW, PURPOSE, World
 from tests.oracle.aims import Aim
 from tests.oracle.dice import Dice, by_dice
 from tests.oracle.examples import Asked, Readable, told
@@ -22,6 +23,7 @@ from tests.oracle.graphql_text import write
 from tests.oracle.hidden import BROKEN, ODD, Change, Veil, View, link_items
 from tests.oracle.language import ABSENT, ById, Field, Listing, Operation, Pick, Place, Walk, change, fields
 from tests.oracle.operations import Writer
+from tests.oracle.pools import DAY
 from tests.oracle.standing import give_standing, settled
 from tests.oracle.variations import vary
 from tests.oracle.worlds import USUAL, Asker, Bounds, Drawn, some_asker, world
@@ -70,8 +72,8 @@ def twins(*, keys: bool, bounds: Bounds = USUAL, broken: bool = True) -> st.Sear
         drawn = world(dice, bounds)
         if dice.chance(1, 2):
             drawn = _all_nullable(drawn)
-        if dice.chance(1, 3):
-            drawn = _links_hidden(drawn)
+        if dice.chance(1, 2):
+            drawn = _links_hidden(dice, drawn)
         asker = _in_time(dice, drawn, _some_asker(dice, drawn))
         before = _before(dice, drawn, asker)
         # What somebody else may see, or the asker could see before, is of its type.
@@ -114,8 +116,8 @@ def _all_nullable(drawn: Drawn) -> Drawn:
     return replace(drawn, snapshot=replace(drawn.snapshot, resources=resources))
 
 
-def _links_hidden(drawn: Drawn) -> Drawn:
-    """The same world where no grant opens the items that relations link by."""
+def _links_hidden(dice: Dice, drawn: Drawn) -> Drawn:
+    """The same world where grants open no items that relations link by, and relations from about half of the rows."""
     snapshot = drawn.snapshot
     linking = {code: link_items(resource, snapshot.resources.values()) for code, resource in snapshot.resources.items()}
     resources = {
@@ -128,13 +130,37 @@ def _links_hidden(drawn: Drawn) -> Drawn:
         )
         for code, resource in snapshot.resources.items()
     }
-    grants = tuple(
+    grants = [
         grant
         if grant.statistics is not None
-        else replace(grant, items=grant.items - linking.get(grant.resource, frozenset()))
+        else replace(grant, relations=frozenset(), items=grant.items - linking.get(grant.resource, frozenset()))
         for grant in drawn.grants
-    )
-    return replace(drawn, snapshot=replace(snapshot, resources=resources), grants=grants)
+    ]
+    for resource in resources.values():
+        table = drawn.rows[resource.binding.source][resource.binding.table]
+        for relation in resource.relations:
+            grants.append(
+                Grant(
+                    id=f"l{len(grants)}",
+                    requester=YINCHUAN.code,
+                    resource=resource.code,
+                    items=frozenset(),
+                    relations=frozenset({relation.name}),
+                    purpose=PURPOSE,
+                    valid_from=NOW - DAY,
+                    valid_to=None,
+                    basis=GrantBasis.CONSULTATION,
+                    scope=_half(dice, resource, table) if dice.chance(2, 3) else TRUE,
+                )
+            )
+    return replace(drawn, snapshot=replace(snapshot, resources=resources), grants=tuple(grants))
+
+
+def _half(dice: Dice, resource: Resource, table: Sequence[Mapping[str, Any]]) -> Expression:
+    """About half of the rows, by the values of one item."""
+    item = dice.pick([item for item in resource.items if item.type.comparable])
+    values = [value for row in table[::2] if (value := row[item.column.name]) is not None]
+    return In(ItemRef(item.name, item.type), tuple(Value(value, item.type) for value in values)) if values else TRUE
 
 
 def _some_asker(dice: Dice, drawn: Drawn) -> Asker:

@@ -36,13 +36,6 @@ RUNS = (
         '("list", *(shape for _, shape in parts[:1]))',
     ),
     Mutant(
-        "plan-for-any-operator",
-        "plan cache key: object keys and operators are part of the shape",
-        VALUES,
-        "            return fields, tuple(shape)",
-        "            return fields, len(shape)",
-    ),
-    Mutant(
         "decision-kept-for-ever",
         "freshness: a decision is valid until a grant starts or ends",
         CACHES,

@@ -256,4 +256,7 @@ def run_node(
         if on_ready is not None:
             on_ready(url)
 
-    serve(app, settings, observations, on_ready=ready)
+    try:
+        serve(app, settings, observations, on_ready=ready)
+    finally:
+        gc.unfreeze()  # else what is in a cycle outlives the interpreter, and DuckDB's modules complain of it

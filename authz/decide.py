@@ -97,12 +97,10 @@ class _Decision:
         self.grants = tuple(
             sorted((g for g in asking.grants if g.resource == resource.code), key=lambda grant: grant.id)
         )
+        self._scopes: dict[str, Expression] = {}
         source = asking.snapshot.sources.get(resource.binding.source)
-        self.own = (
-            source is not None
-            and source.department == self.principal.department.code
-            and OWN_DATA_ROLE in self.principal.roles
-        )
+        self.holds = source is not None and source.department == self.principal.department.code
+        self.own = self.holds and OWN_DATA_ROLE in self.principal.roles
 
     def relation(self) -> VisibleRelation:
         denial = self._outside()
@@ -224,9 +222,14 @@ class _Decision:
         return [g for g in grants if obstacle(g, purpose, now) is None and self._scope(g) != FALSE]
 
     def _scope(self, grant: Grant) -> Expression:
-        """The rows of `grant`, two-valued: TRUE or not."""
+        """The rows of `grant`, two-valued: TRUE or not. Read once: a scope may be long."""
+        if grant.id not in self._scopes:
+            self._scopes[grant.id] = self._read(grant.scope)
+        return self._scopes[grant.id]
+
+    def _read(self, scope: Expression) -> Expression:
         try:
-            scope = rewrite(grant.scope, self._substitute)
+            scope = rewrite(scope, self._substitute)
         except ValueError:
             return FALSE  # INVARIANT: a rule that cannot be read opens nothing
         return scope if scope in (TRUE, FALSE) else IsTrue(scope)
@@ -262,7 +265,12 @@ class _Decision:
         return self.deny(code, name, self._ask(share_class, about))
 
     def _ask(self, share_class: ShareClass, about: Remedy) -> Remedy:
-        """How a new grant is had: by application (Art. 11(3)), for what is not shared by consultation (Art. 11(4))."""
+        """How a new grant is had: by application (Art. 11(3)), for what is not shared by consultation (Art. 11(4)).
+
+        The department that holds the data needs none, but a client with the role `data.own`.
+        """
+        if self.holds:
+            return Remedy(RemedyAction.USE_OTHER_TOKEN)
         if share_class is ShareClass.NOT_SHARED:
             return replace(about, action=RemedyAction.CONSULT)
         return replace(

@@ -109,7 +109,7 @@ class ItemAccess:
 
 @dataclass(frozen=True, slots=True)
 class RelationAccess:
-    """Whether a relation may be followed: from the visible rows `near` of this end to the visible rows `far` beyond.
+    """Whether a relation may be followed: from visible rows that are in `near` to visible rows that are in `far`.
 
     The denial is that of this end, or, where this end holds, of the other end. NONE without a denial: no row is visible
     at one of the ends.
@@ -140,33 +140,41 @@ class AccessReport:
     relations: tuple[RelationAccess, ...]
     denial: Denial | None
 
+    def only(self, names: Iterable[str]) -> "AccessReport":
+        """The report on items and relations `names`, in that order. Raises KeyError for a name that it has not."""
+        items, relations = {item.name: item for item in self.items}, {one.name: one for one in self.relations}
+        wanted = list(names)
+        for name in wanted:
+            if name not in items and name not in relations:
+                raise KeyError(name)
+        return replace(
+            self,
+            items=tuple(items[name] for name in wanted if name in items),
+            relations=tuple(relations[name] for name in wanted if name in relations),
+        )
+
     @property
     def grants(self) -> tuple[str, ...]:
-        """The grants that something in the report rests on, by id."""
+        """The grants that an item or relation in the report rests on, by id."""
         found = {item.statistics.grant for item in self.items if item.statistics is not None}
         found.update(*(item.grants for item in self.items), *(relation.grants for relation in self.relations))
         return tuple(sorted(found))
 
 
-def explain(asking: Asking, resource: Resource, names: Iterable[str] | None, language: Language) -> AccessReport:
-    """What a query for `names` (items and relations; None: all) of `resource` would be allowed. Touches no source.
+def explain(asking: Asking, resource: Resource, language: Language) -> AccessReport:
+    """What a query for items and relations of `resource` would be allowed. Touches no source.
 
-    What is left of quotas changes nothing here: a quota is no part of what is visible. Raises KeyError with the name
-    for a name that the resource has not.
+    What is left of quotas changes nothing here: a quota is no part of what is visible.
     """
     near = _End(asking, resource, language)
     visible = near.visible
-    wanted = list(names) if names is not None else [*visible.items, *visible.relations]
-    for name in wanted:
-        if name not in visible.items and name not in visible.relations:
-            raise KeyError(name)
     return AccessReport(
         resource=resource.code,
         purpose=asking.purpose,
         rule_set=asking.rules.id,
         rows=near.visible_rows(),
-        items=tuple(_item(near, visible.items[n]) for n in wanted if n in visible.items),
-        relations=tuple(_relation(near, n) for n in wanted if n in visible.relations),
+        items=tuple(_item(near, rule) for rule in visible.items.values()),
+        relations=tuple(_relation(near, name) for name in visible.relations),
         denial=visible.denial,
     )
 

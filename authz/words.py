@@ -11,7 +11,7 @@ __all__ = ["Language", "article_words", "describe_period", "reason", "remedy_wor
 _REASONS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.SCOPE_EXCEEDED: ("访问令牌的范围不包含此项", "the token's scope does not include it"),
     ErrorCode.QUOTA_EXCEEDED: (
-        "授权当日剩余的用量不足以满足本次查询",
+        "授权当日剩余的配额不足以满足本次查询",
         "what is left of the grant's quota for today does not cover this query",
     ),
     ErrorCode.GRANT_SUSPENDED: ("授权已中止", "the grant is suspended"),
@@ -19,7 +19,10 @@ _REASONS: dict[ErrorCode, tuple[str, str]] = {
     ErrorCode.GRANT_EXPIRED: ("授权已到期", "the grant has expired"),
     ErrorCode.GRANT_ENDED: ("授权已终止", "the grant has ended"),
     ErrorCode.PURPOSE_REQUIRED: ("使用经授权的数据须说明用途", "data under a grant needs a stated purpose"),
-    ErrorCode.PURPOSE_MISMATCH: ("授权用于其他用途", "the grant is for another purpose"),
+    ErrorCode.PURPOSE_MISMATCH: (
+        "本次查询的用途与授权所列用途不符",
+        "the stated purpose is not the one that the grant names",
+    ),
     ErrorCode.STATISTICS_ONLY: ("授权仅限统计使用", "the grant is for statistics only"),
     ErrorCode.MASKED_USE: (
         "该信息项仅以脱敏形式提供，不能用于筛选、排序、分组或统计",
@@ -109,20 +112,31 @@ def remedy_words(denial: Denial, snapshot: Snapshot, language: Language) -> str:
             )
         case RemedyAction.COORDINATE:
             pair = ("由同级数据共享主管部门协调解决", "the competent department of that level coordinates")
+        case RemedyAction.STATE_PURPOSE if denial.code is ErrorCode.PURPOSE_REQUIRED:
+            pair = (
+                "在请求头 `Purpose` 中写明本次查询的用途，访问令牌须允许该用途",
+                "state the purpose of the query in the header `Purpose`, with a token that allows it",
+            )
         case RemedyAction.STATE_PURPOSE:
             pair = (
-                "在请求头 `Purpose` 中填写授权所列的用途代码",
-                "state the code of the purpose that the grant names, in the header `Purpose`",
+                "确为授权所列用途的，用允许该用途的访问令牌，并在请求头 `Purpose` 中写明；用于其他用途的，须另行申请",
+                "if the data are really for the purpose that the grant names, state it in the header `Purpose`, with a "
+                "token that allows it; for another purpose, apply for a grant",
             )
         case RemedyAction.CONTACT_PROVIDER if denial.code is ErrorCode.QUOTA_EXCEEDED:
             pair = (
-                f"减少本次查询的行数，或于次日（北京时间）再查；长期不足的，与{zh}商定更大的用量",
+                f"减少本次查询的行数，或于次日（北京时间）再查；长期不足的，与{zh}商定更大的配额",
                 f"ask for fewer rows, or again on the next day (Beijing time); agree on a larger quota with {en}",
             )
         case RemedyAction.CONTACT_PROVIDER:
             pair = (f"与{zh}联系", f"contact {en}")
         case RemedyAction.USE_OTHER_TOKEN if denial.code is ErrorCode.PURPOSE_MISMATCH:
             pair = ("使用允许该用途的访问令牌", "use a token that allows the purpose")
+        case RemedyAction.USE_OTHER_TOKEN if denial.code in (ErrorCode.GRANT_REQUIRED, ErrorCode.NOT_SHARED):
+            pair = (
+                "本部门自有数据：使用带有 `data.own` 角色的访问令牌",
+                "your own department's data: use a token with the role `data.own`",
+            )
         case RemedyAction.USE_OTHER_TOKEN:
             pair = ("使用范围包含此项的访问令牌", "use a token whose scope includes it")
         case RemedyAction.USE_OTHER_NODE:

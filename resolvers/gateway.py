@@ -402,8 +402,8 @@ class Gateway:
         asking = self._asking(context, grants)
         language: Language = "zh" if request.language == "zh" else "en"
 
-        def access(resource: Resource, names: Sequence[str] | None, purpose: str | None) -> AccessReport:
-            return explain(replace(asking, purpose=purpose), resource, names, language)
+        def access(resource: Resource, purpose: str | None) -> AccessReport:
+            return explain(replace(asking, purpose=purpose), resource, language)
 
         return RequestContext(
             snapshot=snapshot,

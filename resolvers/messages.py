@@ -6,11 +6,12 @@ from typing import Any
 from graphql import GraphQLError
 
 from authz.denial import Denial, Remedy
-from authz.words import Language, reason, remedy_words
+from authz.words import Language, article_words, reason, remedy_words
 from resolvers.execution import FieldFailure
 from resolvers.plan import At
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Snapshot
+from tanglai.catalogue.rules import rule_set
 
 STATUS: Mapping[ErrorCode, int] = {
     ErrorCode.UNAUTHENTICATED: 401,
@@ -59,6 +60,7 @@ class Messages:
         error["extensions"] = {
             "code": denial.code.value,
             "article": denial.article,
+            "articleWords": article_words(denial.article, rule_set(self._snapshot.rule_set), self._language),
             "resource": denial.resource,
             "item": denial.item,
             "fieldPath": str(at),

@@ -90,13 +90,10 @@ def tie(planning: Planning, resource: Resource) -> list[KeysetColumn]:
 
 
 def clear_order(planning: Planning, resource: Resource, named: list[KeysetColumn]) -> tuple[Order, ...]:
-    """The order of a resource without anything to page by: the named cells, then all clear ones."""
-    relation = planning.relation_of(resource)
-    cells = [
-        bind(rule.compare, resource)
-        for rule in relation.items.values()
-        if rule.clear != FALSE and rule.item.type.comparable
-    ]
+    """The order of a resource without anything to page by: the named cells, then all clear ones, free of charge."""
+    rules = [r for r in planning.relation_of(resource).items.values() if r.clear != FALSE and r.item.type.comparable]
+    planning.uses[resource.code].update(rule.item.name for rule in rules)
+    cells = [bind(rule.compare, resource) for rule in rules]
     known = [column.expression for column in named]
     return (
         *(Order(column.expression, column.descending) for column in named),

@@ -14,7 +14,6 @@ from graphql import GraphQLField, GraphQLObjectType, GraphQLSchema, get_named_ty
 from authz.denial import Denial
 from authz.visible import Use, VisibleRelation
 from connectors.protocol import (
-    JsonText,
     Output,
     RawOutput,
     SourceQuery,
@@ -35,8 +34,6 @@ from tanglai.catalogue.expressions import (
     Expression,
 )
 from tanglai.catalogue.model import Item, Quota, Relation, Resource, Snapshot
-
-NULL = JsonText("null")
 
 
 @dataclass(slots=True)

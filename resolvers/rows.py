@@ -90,7 +90,7 @@ def object_call(
         resource,
         at,
     )
-    return RowsCall(resource, query, shape, None, None, _signature(query, shape, grants), (), at, grants, subject)
+    return RowsCall(resource, query, shape, None, None, _digest(query, shape, grants), (), at, grants, subject)
 
 
 def list_call(
@@ -133,7 +133,7 @@ def list_call(
         page.after,
         page.before,
         columns,
-        context=_digest((resource.code, via, _order_of(given), len(columns))),
+        context=_digest(resource.code, via, _order_of(given), len(columns)),
         filter=_filter(given),
     )
     visible = conjunction(bind(relation.row, resource), extra)
@@ -154,7 +154,7 @@ def list_call(
     )
     query = planning.admit(base, resource, at)
     total = _total(planning, base, resource, at) if wants.total else None
-    signature = _signature(query, shape, page, total, tuple(keysets.keysets), grants)
+    signature = _digest(query, shape, page, total, tuple(keysets.keysets), grants)
     before = tuple(keysets.keysets)
     return RowsCall(resource, query, shape, page, total, signature, before, at, grants, subject)
 
@@ -292,9 +292,5 @@ def _order_of(given: Mapping[str, Any]) -> list[tuple[str, str]]:
     return [(name, str(way)) for entry in given.get("orderBy") or () for name, way in entry.items()]
 
 
-def _digest(parts: Any) -> str:
+def _digest(*parts: Any) -> str:
     return hashlib.sha256(repr(parts).encode()).hexdigest()
-
-
-def _signature(*parts: Any) -> str:
-    return _digest(parts)

@@ -11,14 +11,18 @@ from aiodataloader import DataLoader
 from authz.explain import AccessReport
 from authz.principal import Principal
 from authz.words import Language
+from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.quotas import Counts
 
-Explain: TypeAlias = Callable[[Resource, Sequence[str] | None, str | None], AccessReport]
-"""The dry run for a resource, the names of items and relations (None: all) and a purpose (None: none stated)."""
+Explain: TypeAlias = Callable[[Resource, str | None], AccessReport]
+"""The dry run for a resource and a purpose (None: none stated)."""
 
 LoadUsed: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Counts]]]
 """What was used of grants today, by id."""
+
+MOST_TOLD = 4_000_000
+"""Characters in which one request may be told rows of grants, in words and as predicates."""
 
 LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[Resource | None]]]
 """Resources by code and version, in the order of the keys, None for those that are not kept."""
@@ -30,7 +34,7 @@ class RequestContext:
 
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
-    None where it cannot be asked.
+    None where it cannot be asked. `told` counts the characters of rows in words and predicates.
     """
 
     snapshot: Snapshot
@@ -42,6 +46,7 @@ class RequestContext:
     load_versions: LoadVersions | None = None
     grants: tuple[Grant, ...] = ()
     load_used: LoadUsed | None = None
+    told: int = 0
     _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
     _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)
     _used: "DataLoader[str, Counts] | None" = field(default=None, repr=False)
@@ -50,8 +55,18 @@ class RequestContext:
         """The dry run for all of `resource`, made once per request and purpose."""
         key = (resource.code, purpose)
         if key not in self._reports:
-            self._reports[key] = self.explain(resource, None, purpose)
+            self._reports[key] = self.explain(resource, purpose)
         return self._reports[key]
+
+    def tell(self, text: str) -> str:
+        """`text`, counted: the rows of a grant are told once for each item. Raises LIMIT_EXCEEDED beyond MOST_TOLD."""
+        self.told += len(text)
+        if self.told > MOST_TOLD:
+            raise TanglaiError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"rows would be told in more than {MOST_TOLD:,} characters: ask for fewer items",
+            )
+        return text
 
     async def used(self, grant: str) -> Counts | None:
         """What was used of a grant today, in one batch with all others that the request asks for."""

@@ -64,14 +64,22 @@ class StatisticsAccess:
 
 @strawberry.type(description="Some rows of a resource, for people and for programs.")
 class RowSet:
-    words: str = strawberry.field(description="The rows in words of the request's language.")
-    where: str = strawberry.field(
-        description="The rows as JSON, over item names, in the form of a grant's row scope; `{}` is all rows, "
+    _rows: strawberry.Private[explain.RowSet]
+
+    @resolved("The rows in words of the request's language.")
+    def words(self, info: Info) -> str:
+        return info.context.tell(self._rows.words)
+
+    @resolved(
+        "The rows as JSON, over item names, in the form of a grant's row scope; `{}` is all rows, "
         '`{"or": []}` none. The requester\'s attributes stand in it as values.'
     )
-    discloses: list[str] = strawberry.field(
-        description="Items that it tests though they are not clear to the requester on these rows."
-    )
+    def where(self, info: Info) -> str:
+        return info.context.tell(json.dumps(self._rows.where, ensure_ascii=False))
+
+    @resolved("Items that it tests though they are not clear to the requester on these rows.")
+    def discloses(self) -> list[str]:
+        return list(self._rows.discloses)
 
 
 @strawberry.type(description="Rows on which a mask is granted.")
@@ -87,7 +95,6 @@ class ItemAccess:
     name: str = strawberry.field(description="Name of the item.")
     share_class: model.ShareClass = strawberry.field(description="Its share class.")
     verdict: explain.Verdict = strawberry.field(description="What a query would give.")
-    rows: str = strawberry.field(description="On which rows it is shown, in words of the request's language.")
     clear: RowSet = strawberry.field(description="The rows on which it is clear; comparing uses these and no others.")
     masked: list[MaskedRows] = strawberry.field(description="The rows on which it is masked, the weakest mask first.")
     usable: list[Use] = strawberry.field(
@@ -109,6 +116,11 @@ class ItemAccess:
     use_denial: Denial | None = strawberry.field(
         description="Why it may not be filtered or sorted by, grouped or aggregated; null where it may."
     )
+    _rows: strawberry.Private[str]
+
+    @resolved("On which rows it is shown, in words of the request's language; of STATISTICS, which rows are counted.")
+    def rows(self, info: Info) -> str:
+        return info.context.tell(self._rows)
 
 
 @strawberry.type(
@@ -119,7 +131,6 @@ class RelationAccess:
     target_code: str = strawberry.field(description="Code of the resource that it leads to.")
     share_class: model.ShareClass = strawberry.field(description="The class that holds for it at both ends.")
     verdict: explain.Verdict = strawberry.field(description="What a query would give.")
-    rows: str = strawberry.field(description="From which rows, in words of the request's language.")
     near: RowSet = strawberry.field(description="The rows of this resource from which it may be followed.")
     far: RowSet = strawberry.field(description="The rows of the other resource to which it may be followed.")
     grants: list[str] = strawberry.field(description="Grants that the access rests on, of both ends.")
@@ -127,6 +138,11 @@ class RelationAccess:
         description="Why not: what this end is denied by, or, where this end holds, the other; null where it may be "
         "followed."
     )
+    _rows: strawberry.Private[str]
+
+    @resolved("From which rows this end's rule lets one go, in words of the request's language; see `verdict`.")
+    def rows(self, info: Info) -> str:
+        return info.context.tell(self._rows)
 
 
 def denial(info: Info, found: authz_denial.Denial | None) -> Denial | None:
@@ -167,9 +183,8 @@ def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
         name=access.name,
         share_class=access.share_class,
         verdict=access.verdict,
-        rows=access.rows.words,
-        clear=row_set(access.clear),
-        masked=[MaskedRows(mask=masked.mask, rows=row_set(masked.rows)) for masked in access.masked],
+        clear=RowSet(_rows=access.clear),
+        masked=[MaskedRows(mask=masked.mask, rows=RowSet(_rows=masked.rows)) for masked in access.masked],
         usable=list(access.usable),
         masks=list(access.masks),
         grants=list(access.grants),
@@ -179,11 +194,8 @@ def item_access(info: Info, access: explain.ItemAccess) -> ItemAccess:
         statistics=_statistics(access.statistics),
         denial=denial(info, access.denial),
         use_denial=denial(info, access.use_denial),
+        _rows=access.rows.words,
     )
-
-
-def row_set(rows: explain.RowSet) -> RowSet:
-    return RowSet(words=rows.words, where=json.dumps(rows.where, ensure_ascii=False), discloses=list(rows.discloses))
 
 
 def _statistics(found: explain.StatisticsAccess | None) -> StatisticsAccess | None:
@@ -207,9 +219,9 @@ def relation_access(info: Info, access: explain.RelationAccess) -> RelationAcces
         target_code=access.target,
         share_class=access.share_class,
         verdict=access.verdict,
-        rows=access.near.words,
-        near=row_set(access.near),
-        far=row_set(access.far),
+        near=RowSet(_rows=access.near),
+        far=RowSet(_rows=access.far),
         grants=list(access.grants),
         denial=denial(info, access.denial),
+        _rows=access.near.words,
     )

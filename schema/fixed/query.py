@@ -31,7 +31,6 @@ from schema.fixed.access import (
     denial,
     item_access,
     relation_access,
-    row_set,
 )
 from schema.fixed.catalogue import Catalogue
 from schema.fixed.grants import Grant, GrantUse, grants_page, use_of
@@ -171,21 +170,19 @@ def _explanation(info: Info, named: str, items: list[str] | None, code: str | No
     resource = info.context.snapshot.resources.get(key) if kind == "Resource" else None
     if resource is None:
         raise BadInput(f"no resource `{named}`")
-    if items is None:
-        report = info.context.access(resource, code)
-    else:
+    report = info.context.access(resource, code)
+    if items is not None:
         parts: list[model.Item | model.Relation] = [*resource.relations, *resource.items]
         known = {part.graphql: part.name for part in parts} | {part.name: part.name for part in parts}
         for name in items:
             if name not in known:
                 raise BadInput(f"resource `{resource.code}` has no item or relation `{name}`")
-        wanted = tuple(dict.fromkeys(known[name] for name in items))
-        report = info.context.explain(resource, wanted, code)
+        report = report.only(dict.fromkeys(known[name] for name in items))
     return AccessExplanation(
         resource=resource_node(resource),
         purpose=purpose(info, code),
         rule_set=report.rule_set,
-        rows=row_set(report.rows),
+        rows=RowSet(_rows=report.rows),
         items=[item_access(info, access) for access in report.items],
         relations=[relation_access(info, access) for access in report.relations],
         denial=denial(info, report.denial),

@@ -450,7 +450,7 @@ def test_a_text_that_is_no_cube(text: str) -> None:
 
 def test_the_dry_run_tells_the_cube() -> None:
     scope: Expression = Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Value("1", ScalarType.TEXT))
-    report = explain(asking(grant(scope=scope)), RESIDENT, ["nation", "sex", "phone"], "en")
+    report = explain(asking(grant(scope=scope)), RESIDENT, "en").only(["nation", "sex", "phone"])
     nation, sex, phone = report.items
     assert nation.verdict is Verdict.STATISTICS
     assert nation.statistics == StatisticsAccess(
@@ -469,7 +469,7 @@ def test_the_dry_run_tells_the_cube() -> None:
     assert nation.denial.code is ErrorCode.STATISTICS_ONLY
     assert (sex.verdict, sex.statistics) == (Verdict.ALL, None)
     assert (phone.verdict, phone.statistics) == (Verdict.NONE, None)
-    (chinese,) = explain(asking(grant()), RESIDENT, ["nation"], "zh").items
+    (chinese,) = explain(asking(grant()), RESIDENT, "zh").only(["nation"]).items
     assert chinese.statistics is not None
     assert chinese.statistics.period_words == "每月发布一次（北京时间）"
     assert chinese.statistics.rows_words == "全部"
@@ -477,7 +477,7 @@ def test_the_dry_run_tells_the_cube() -> None:
 
 def test_the_dry_run_of_a_masked_item_tells_its_cube_too() -> None:
     grants = [grant(), reading("nation", masks={"nation": "first"})]
-    (nation,) = explain(asking(*grants), RESIDENT, ["nation"], "en").items
+    (nation,) = explain(asking(*grants), RESIDENT, "en").only(["nation"]).items
     assert nation.verdict is Verdict.MASKED
     assert nation.statistics is not None
     assert nation.grants == ("r1",)

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+import authz.decide
 from authz.decide import Asking, MaskKey, choose_purpose, decide
 from authz.denial import Denial, RemedyAction
 from authz.principal import OWN_DATA_ROLE, Principal, TokenScope
@@ -191,6 +192,11 @@ def test_own_data_needs_the_department_of_the_source_and_the_role() -> None:
     assert view(who=owner, purpose=None).resolve("file", Use.WHERE) == ItemRef("file", ScalarType.TEXT)
     without_role = principal(department=PUBLIC_SECURITY)
     assert code(view(who=without_role).resolve("phone", Use.SELECT)) is ErrorCode.GRANT_REQUIRED
+    for item in ("phone", "file"):  # what helps is the role, and no application to itself
+        denial = view(who=without_role).resolve(item, Use.SELECT)
+        assert isinstance(denial, Denial)
+        assert denial.remedy is not None
+        assert denial.remedy.action is RemedyAction.USE_OTHER_TOKEN
     stranger = principal(department=MARKET_REGULATION, roles=frozenset({OWN_DATA_ROLE}))
     assert code(view(who=stranger).resolve("phone", Use.SELECT)) is ErrorCode.GRANT_REQUIRED
 
@@ -387,6 +393,20 @@ def test_a_decision_holds_until_the_next_grant_starts_or_ends() -> None:
 
 
 # --- token scope ---------------------------------------------------------------------------------------------------
+
+
+def test_the_scope_of_a_grant_is_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[Expression] = []
+    original = authz.decide._Decision._read
+
+    def counted(self: authz.decide._Decision, scope: Expression) -> Expression:
+        read.append(scope)
+        return original(self, scope)
+
+    monkeypatch.setattr(authz.decide._Decision, "_read", counted)
+    sex = Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Value("1", ScalarType.TEXT))
+    view(grant(items="phone name file", scope=sex))
+    assert read == [sex]
 
 
 def test_a_scope_narrows_items_and_then_rows() -> None:

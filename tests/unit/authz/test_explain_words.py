@@ -282,7 +282,11 @@ def denial(code: ErrorCode, item: str | None = "file", resource: str = resource_
             "该资源由共享平台（内网）提供，不在本平台",
             "the resource is served by the sharing platform of the intranet",
         ),
-        (denial(ErrorCode.PURPOSE_MISMATCH), "授权用于其他用途", "the grant is for another purpose"),
+        (
+            denial(ErrorCode.PURPOSE_MISMATCH),
+            "本次查询的用途与授权所列用途不符",
+            "the stated purpose is not the one that the grant names",
+        ),
         (denial(ErrorCode.PURPOSE_MISMATCH, None), "访问令牌不允许该用途", "the token does not allow this purpose"),
         (denial(ErrorCode.INTERNAL), "", ""),
     ],
@@ -326,6 +330,24 @@ def test_the_remedy_for_a_purpose_of_the_token_is_another_token() -> None:
     assert remedy_words(found, population(), "en") == "use a token that allows the purpose"
 
 
+@pytest.mark.parametrize("code", [ErrorCode.GRANT_REQUIRED, ErrorCode.NOT_SHARED])
+def test_the_remedy_for_data_of_its_own_is_a_role(code: ErrorCode) -> None:
+    found = replace(denial(code), remedy=Remedy(RemedyAction.USE_OTHER_TOKEN))
+    assert remedy_words(found, population(), "zh") == "本部门自有数据：使用带有 `data.own` 角色的访问令牌"
+    assert remedy_words(found, population(), "en") == "your own department's data: use a token with the role `data.own`"
+
+
+def test_nobody_is_told_to_state_a_purpose_that_is_not_its_own() -> None:
+    stated = Remedy(RemedyAction.STATE_PURPOSE)
+    missing = replace(denial(ErrorCode.PURPOSE_REQUIRED), remedy=stated)
+    assert remedy_words(missing, population(), "en") == (
+        "state the purpose of the query in the header `Purpose`, with a token that allows it"
+    )
+    other = remedy_words(replace(denial(ErrorCode.PURPOSE_MISMATCH), remedy=stated), population(), "en")
+    assert other.startswith("if the data are really for the purpose that the grant names")
+    assert other.endswith("for another purpose, apply for a grant")
+
+
 def test_a_purpose_outside_the_token_denies_everything() -> None:
     snapshot = population()
     grant = make_grant(resource_code("resident"), "height", purpose="licensing")
@@ -333,7 +355,7 @@ def test_a_purpose_outside_the_token_denies_everything() -> None:
     asking = Asking(
         snapshot, rule_set("ningxia-measures"), who, "licensing", (grant,), grant.valid_from, MaskKey("k", b"")
     )
-    report = explain(asking, snapshot.resources[grant.resource], None, "en")
+    report = explain(asking, snapshot.resources[grant.resource], "en")
     assert report.denial is not None
     assert (report.denial.code, report.denial.item) == (ErrorCode.PURPOSE_MISMATCH, None)
     parts: list[ItemAccess | RelationAccess] = [*report.items, *report.relations]
@@ -342,7 +364,7 @@ def test_a_purpose_outside_the_token_denies_everything() -> None:
     assert {item.usable for item in report.items} == {()}
     assert (report.rows.words, report.grants) == ("no rows", ())
     with pytest.raises(KeyError, match="nothing"):
-        explain(asking, snapshot.resources[grant.resource], ["nothing"], "en")
+        explain(asking, snapshot.resources[grant.resource], "en").only(["nothing"])
 
 
 def test_articles_are_cited_with_their_regulation() -> None:
@@ -400,14 +422,14 @@ def reports(region: tuple[Snapshot, Draft], rules: str, language: Language) -> I
             who = Principal(department, "client", purposes=frozenset(snapshot.purposes))
             asking = Asking(snapshot, rule_set(rules), who, purpose, grants, NOW, MaskKey("k", b"secret"))
             for resource in snapshot.resources.values():
-                yield explain(asking, resource, None, language)
+                yield explain(asking, resource, language)
 
 
 @pytest.mark.parametrize("rules", ["ningxia-measures", "order-809"])
 def test_the_demo_region_in_chinese_names_everything(region: tuple[Snapshot, Draft], rules: str) -> None:
     """No item's name, no department's key or code, no purpose's code: titles, but for division codes beside names."""
     snapshot = region[0]
-    allowed = re.compile(r"64\d{4}|\d+(?=个工作日)|Purpose")
+    allowed = re.compile(r"64\d{4}|\d+(?=个工作日)|Purpose|data\.own")
     seen = set()
     for report in reports(region, rules, "zh"):
         for text in _said(report, snapshot, "zh"):
@@ -466,7 +488,7 @@ def test_the_values_of_attributes_stand_in_the_predicate() -> None:
     who = Principal(YINCHUAN, "client", purposes=frozenset({grant.purpose}))
     moment = grant.valid_from
     asking = Asking(snapshot, rule_set("order-809"), who, grant.purpose, (grant,), moment, MaskKey("k", b""))
-    report = explain(asking, resource, None, "en")
+    report = explain(asking, resource, "en")
     expected = {"or": [{"a": {"within": "640100"}}, {"a": {"eq": "640100"}}, {"a": {"eq": YINCHUAN.code}}]}
     assert report.rows.where == report.items[0].clear.where == report.relations[0].near.where == expected
     assert "the requester's division (Yinchuan, 640100" in report.rows.words

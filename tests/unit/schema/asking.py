@@ -1,6 +1,6 @@
 """In charge of requests against the fixed part: graphql-core on the unified schema, with the real decisions."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -43,7 +43,7 @@ class Asker:
     def context(self) -> RequestContext:
         principal = Principal(YINCHUAN, "portal", None, roles=self.roles, scopes=self.scopes, purposes=self.purposes)
 
-        def access(resource: Resource, names: Sequence[str] | None, purpose: str | None) -> AccessReport:
+        def access(resource: Resource, purpose: str | None) -> AccessReport:
             self.explained += 1
             asking = Asking(
                 self.snapshot,
@@ -54,7 +54,7 @@ class Asker:
                 NOW,
                 MaskKey("k1", bytes(32)),
             )
-            return explain(asking, resource, names, self.language)
+            return explain(asking, resource, self.language)
 
         return RequestContext(
             snapshot=self.snapshot,

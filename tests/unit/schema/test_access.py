@@ -8,8 +8,8 @@ import pytest
 from authz.principal import TokenScope
 from authz.words import Language
 from schema.fixed.ids import global_id
-from tanglai.catalogue.errors import BadInput
-from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
+from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+from tanglai.catalogue.expressions import Compare, CompareOp, In, ItemRef, Value
 from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
 from tests.catalogues import YINCHUAN, population, resource_code
@@ -190,6 +190,29 @@ async def test_my_access_asks_once_for_all_items() -> None:
     assert asker.explained == 2
     refused = await asker.refused(text.replace("licensing", "fun"), code=RESIDENT)
     assert {type(error) for error in refused} == {BadInput}
+
+
+async def test_a_request_decides_once_on_a_resource_however_often_it_asks() -> None:
+    asker = Asker(population(), grants=GRANTS)
+    one = f'explainAccess(resource: "{RESIDENT}", items: ["height"]) {{ items {{ name verdict }} }}'
+    found = await asker.ask(f"{{ a: {one} b: {one} c: {one.replace('height', 'name')} }}")
+    assert found["a"] == found["b"] == {"items": [{"name": "height", "verdict": "ALL"}]}
+    assert found["c"] == {"items": [{"name": "name", "verdict": "ALL"}]}
+    assert asker.explained == 1
+
+
+async def test_rows_are_told_in_a_bounded_number_of_characters() -> None:
+    numbers = tuple(Value(f"{number:018}", ScalarType.TEXT) for number in range(5_000))
+    scope = In(ItemRef("id_number", ScalarType.TEXT), numbers)
+    asker = Asker(population(), grants=(grant("G1", {"height", "passport", "phone", "income"}, scope=scope),))
+    text = '{ explainAccess(resource: "%s") { items { verdict %s } } }'
+    found = await asker.ask(text % (RESIDENT, "rows"))  # once for each of the four items
+    assert sum(len(item["rows"]) for item in found["explainAccess"]["items"]) > 400_000
+    aliases = " ".join(f"r{number}: rows clear {{ w{number}: where }}" for number in range(8))
+    (error,) = await asker.refused(text % (RESIDENT, aliases))
+    assert isinstance(error, TanglaiError)
+    assert error.code is ErrorCode.LIMIT_EXCEEDED
+    assert await asker.ask(text % (RESIDENT, ""))  # what is not asked for is not counted
 
 
 async def test_statistics_are_told_with_their_terms() -> None:

@@ -263,9 +263,6 @@ The list is written by `python -m tests.cases` from the marks at the tests (`tes
 _HOLES_HEAD = """## Holes that others shipped
 
 Reported against other products in exactly this place, and the tests that show that it is not so here.
-
-| where | what was open | shown by |
-| ----- | ------------- | -------- |
 """
 
 _PENDING_HEAD = """## Pending
@@ -281,20 +278,17 @@ def document(register: list[Shown] | None = None) -> str:
     lines = [_HEAD]
     for part in _CASES:
         lines.append(f"## {part}\n")
-        lines.append("| case | what must hold | shown by | its twin |")
-        lines.append("| ---- | -------------- | -------- | -------- |")
         for one in (one for one in CASES.values() if one.part == part):
             mark = " (in part pending)" if one.pending else ""
-            attack, twin = (
-                _links([s for s in register if s.case == one.number and s.twin is wanted]) for wanted in (False, True)
-            )
-            lines.append(f"| {one.number} | {one.text}{mark} | {attack} | {twin} |")
-        lines.append("")
-    rows = [
-        f"| {one.where} | {one.what} | {_links([s for s in register if s.hole == one.key]) or '; '.join(one.pending)} |"
-        for one in HOLES.values()
-    ]
-    lines.append(_HOLES_HEAD + "\n".join(rows) + "\n")
+            lines.append(f"### {one.number}. {one.text}{mark}\n")
+            for title, wanted in (("Shown by", False), ("Its twin", True)):
+                tests = _links([s for s in register if s.case == one.number and s.twin is wanted])
+                lines.append(f"{title}:\n\n{tests}\n")
+    lines.append(_HOLES_HEAD)
+    for hole_ in HOLES.values():
+        tests = _links([s for s in register if s.hole == hole_.key])
+        shown_by = f"Shown by:\n\n{tests}" if tests else f"Pending: {'; '.join(hole_.pending)}."
+        lines.append(f"### {hole_.where}: {hole_.what}\n\n{shown_by}\n")
     pending = [f"- Case {one.number}: {why}." for one in CASES.values() for why in one.pending]
     pending += [f"- {one.where}: {why}." for one in HOLES.values() for why in one.pending]
     lines.append(_PENDING_HEAD + "\n".join(pending) + "\n")
@@ -303,7 +297,7 @@ def document(register: list[Shown] | None = None) -> str:
 
 def _links(tests: list[Shown]) -> str:
     once = dict.fromkeys((one.file, one.name) for one in tests)
-    return "<br>".join(f"[`{name}`]({os.path.relpath(file, 'docs')})" for file, name in once)
+    return "\n".join(f"- [`{name}`]({os.path.relpath(file, 'docs')})" for file, name in once)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,14 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 FOLDER = Path(__file__).parent
 DOCUMENT = FOLDER.parents[1] / "docs" / "attacks.md"
-HEAD = """# Attempts to see what is hidden
+_HEAD = """# Attempts to see what is hidden
 
 What was tried to get a forbidden value, or one bit about a hidden value or row, out of the platform, and what stood in
 the way. Each attempt is a test that fails if the way is open; the list is written by `python -m tests.attack.book` and
-held complete by `tests/attack/test_book.py`. Numbers stay: a new attempt gets the next one of its part. **Found** marks
-attempts that once got through.
+held complete by `tests/attack/test_book.py`. Numbers stay: a new attempt gets the next one of its part.
+
+{every} attempts; {found} of them once got through and are marked **Found**. V is the visible relation: which rows and
+cells of a resource a requester is shown ([authorization.md](authorization.md#the-visible-relation)).
 """
 
 
@@ -65,7 +67,8 @@ def document() -> str:
     for path in sorted(FOLDER.glob("test_*.py")):
         if path.stem != "test_book":
             importlib.import_module(f"tests.attack.{path.stem}")
-    lines = [HEAD]
+    found = sum(attempt.found for attempt in Book.every.values())
+    lines = [_HEAD.format(every=len(Book.every), found=found)]
     by_module: dict[str, list[Attempt]] = {}
     for _, attempt in sorted(Book.every.items()):
         by_module.setdefault(attempt.module, []).append(attempt)

@@ -67,13 +67,15 @@ def _serve(state: Path, port: int, log_level: str) -> int:
         _publish_once(region, draft)
         settings = _settings(region, port=port, log_level=log_level, log_format="console")
 
+        # In this folder commands find the state of the demo by themselves, elsewhere they have to be told.
+        told = "" if state == STATE else f"set -a; . {state}/env; set +a; "
         program, purpose = os.path.relpath(Path(sys.executable).parent / "tanglai"), f"--purpose {DEFAULT_PURPOSE}"
 
         def ready(url: str) -> None:
             print(f"ready {url}")
             print(f"  workbench    {url}/")
             print(f"  GraphQL      {url}/graphql   schema: {url}/schema.graphql")
-            print(f"  tokens       set -a; . {state}/env; set +a; {program} token --department taxation {purpose}")
+            print(f"  tokens       {told}{program} token --department taxation {purpose}")
             print("  all data are synthetic; Ctrl-C stops everything", flush=True)
 
         session = demo_session(draft.departments, draft.purposes)

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from tanglai.catalogue.documents import grant_to_document
 from tanglai.catalogue.model import Department, Grant, GrantState, Snapshot
 from tanglai.catalogue.quotas import Counts, bounded, day_of
 from tanglai.cli.platform import CommandError, platform, run, snapshot
+from tanglai.cli.tables import show
 from tanglai.server.settings import load
 
 app = typer.Typer(help="Grants: they come in with `tanglai catalogue import`.", no_args_is_help=True)
@@ -32,11 +32,11 @@ def list_(
             document = grant_to_document(grant)
             typer.echo(json.dumps(document, ensure_ascii=False))
         return
-    table = Table("id", "resource", "state", "purpose", "usage", "items")
+    table = Table("id", "resource", "state", "purpose", "usage", "items, relations")
     for grant in grants:
         items = ", ".join(sorted(grant.items | grant.relations))
         table.add_row(grant.id, grant.resource, grant.state, grant.purpose, grant.usage, items)
-    Console().print(table)
+    show(table)
 
 
 @app.command("use")
@@ -60,12 +60,15 @@ def use(
             document = {name: {"used": number, "limit": limit} for name, number, limit in pairs}
             typer.echo(json.dumps({"grant": grant.id, "day": asked.isoformat()} | document))
         return
+    if not used:
+        typer.echo("no grant has a quota", err=True)
+        return
     table = Table("grant", "resource", "rows", "requests", "subjects", title=f"{asked}")
     for grant, counts in used:
         cells = {name: f"{number:,} of {limit:,}" for name, number, limit in _pairs(grant, counts)}
         names = ("rows", "requests", "subjects")
         table.add_row(grant.id, grant.resource, *(cells.get(name, "not bounded") for name in names))
-    Console().print(table)
+    show(table)
 
 
 @app.command("suspend")

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
 from connectors.pool import SourcePool
@@ -18,6 +17,7 @@ from tanglai.catalogue.documents import source_to_document
 from tanglai.catalogue.errors import TanglaiError
 from tanglai.catalogue.model import Snapshot, Source
 from tanglai.cli.platform import CommandError, platform, run, snapshot
+from tanglai.cli.tables import show
 from tanglai.server.settings import load
 from tanglai.storage.publishing import CatalogueChange
 
@@ -47,7 +47,7 @@ def list_(as_json: Json = False) -> None:
     table = Table("key", "kind", "zone", "department", "title")
     for source in sources:
         table.add_row(source.key, source.kind, source.zone, _department(catalogue, source), source.title)
-    Console().print(table)
+    show(table)
 
 
 @app.command("introspect")
@@ -63,7 +63,7 @@ def introspect(key: Annotated[str, typer.Argument(help="Key of the source.")], a
         for column in structure.columns:
             nullable, unique = "yes" if column.nullable else "no", "yes" if column.unique else ""
             table.add_row(column.name, column.native, column.type or "–", nullable, unique)
-        Console().print(table)
+        show(table)
 
 
 @app.command("check")

@@ -245,6 +245,15 @@ REMEDIES = {
 STEPS = {"GRANT_REQUIRED": ("APPLY", "submitApplication", 10), "NOT_SHARED": ("CONSULT", "openConsultation", None)}
 
 
+ARTICLE_WORDS = {
+    "Ningxia Measures Art. 11(3)": (
+        "《宁夏回族自治区政务数据资源共享管理办法》第十一条第三款",
+        "Ningxia Administrative Measures on Sharing Government Affairs Data Resources, Art. 11(3)",
+    ),
+}
+"""Words of an article; the others are cited alone, as by a server that has no words."""
+
+
 def _deny(answer: Answer, item: str, code: str, article: str) -> None:
     """Adds the denial of `item`, once per operation, in the form of the platform's own errors."""
     if any(error["extensions"]["item"] == item for error in answer.errors):
@@ -259,6 +268,7 @@ def _deny(answer: Answer, item: str, code: str, article: str) -> None:
             "extensions": {
                 "code": code,
                 "article": article,
+                **({"articleWords": ARTICLE_WORDS[article][language]} if article in ARTICLE_WORDS else {}),
                 "resource": "1010101/1",
                 "item": item,
                 "fieldPath": ".".join([*path, item]),

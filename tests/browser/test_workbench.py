@@ -43,14 +43,17 @@ async def test_denials_say_why_and_how_to_apply(browser: Browser) -> None:
             for text in (
                 "GRANT_REQUIRED",
                 "须经提供部门同意",
-                "phone, address",
+                "信息项data.population.residents.nodes.phone, address",
                 "1010101/1",
-                "Art. 11(3)",
+                "依据《宁夏回族自治区政务数据资源共享管理办法》第十一条第三款",
+                "办理途径",
                 "10个工作日内",
             ):
                 await expect(needs_grant).to_contain_text(text)
             await expect(not_shared).to_contain_text("NOT_SHARED")
             await expect(not_shared).to_contain_text("协商")
+            # without words of the article, its citation
+            await expect(not_shared).to_contain_text("Art. 11(4)")
         assert platform.requests[-1].language.startswith("zh")
 
 
@@ -174,6 +177,7 @@ async def test_the_page_is_english_where_the_browser_is(browser: Browser) -> Non
             await expect(page.locator(".graphiql-editor-tools")).to_contain_text("Variables")
             await opened.run("马晓燕")
             await expect(page.locator(DENIALS).first).to_contain_text("needs a grant")
+            await expect(page.locator(DENIALS).first).to_contain_text("Data Resources, Art. 11(3)")
             assert platform.requests[-1].language.startswith("en")
             await page.get_by_role("button", name="中文").click()
             await expect(page.locator(".brand")).to_contain_text("唐徕工作台")

@@ -19,6 +19,7 @@ export interface Trouble {
   /** True when the law, a grant or the purpose refuses; false for failures. */
   denial: boolean;
   reason: string;
+  /** The article in words of the page's language; as it is cited where the answer has no words. */
   article: string | null;
   resource: string | null;
   items: string[];
@@ -69,7 +70,7 @@ function readTroubles(errors: NonNullable<Result['errors']>): Trouble[] {
       code,
       denial: DENIALS.has(code),
       reason: text(extensions['reason']) ?? codeInWords(code) ?? error.message,
-      article: text(extensions['article']),
+      article: text(extensions['articleWords']) ?? text(extensions['article']),
       resource: text(extensions['resource']),
       items: [],
       fields: [],

@@ -87,7 +87,7 @@ function TroubleCard({ trouble }: { trouble: Trouble }) {
       <dl>
         {last.length > 0 && (
           <div>
-            <dt>{say('fields')}</dt>
+            <dt>{say(items.length > 0 ? 'items' : 'fields')}</dt>
             <dd className="mono">
               {prefix && <span className="prefix">{prefix}.</span>}
               {last.join(', ')}

@@ -68,8 +68,9 @@ const WORDS = {
   expand: { zh: '展开', en: 'Expand' },
   article: { zh: '依据', en: 'Basis' },
   resource: { zh: '资源', en: 'Resource' },
+  items: { zh: '信息项', en: 'Items' },
   fields: { zh: '字段', en: 'Fields' },
-  remedy: { zh: '怎么办', en: 'What to do' },
+  remedy: { zh: '办理途径', en: 'What to do' },
   requestId: { zh: '请求号', en: 'Request' },
   draft: { zh: '起草', en: 'Draft' },
   draftTitle: {
@@ -88,7 +89,7 @@ const WORDS = {
   shareUNCONDITIONAL: { zh: '无条件共享', en: 'open' },
   shareCONDITIONAL: { zh: '有条件共享', en: 'on application' },
   shareNOT_SHARED: { zh: '不予共享', en: 'not shared' },
-  noSchema: { zh: '粘贴令牌后，这里显示数据目录与字段说明。', en: 'Paste a token to see the catalogue and its fields here.' },
+  noSchema: { zh: '粘贴令牌后，这里显示数据目录与信息项说明。', en: 'Paste a token to see the catalogue and its items here.' },
   partialSchema: {
     zh: '目录较大，按需载入（已载入 {n} 个类型）',
     en: 'Large catalogue, loaded as needed ({n} types so far)',

@@ -156,21 +156,25 @@ EXAMPLES = (
 """,
     ),
     DemoExample(
-        "先问后查：哪些项可用，依据哪一条，怎样申请",
-        "Ask before you query: which items, by which article, how to apply",
-        "taxation",
-        "TAX-COLLECTION",
+        "先问后查：哪些项可用，依据哪一条，配额还剩多少，怎样申请",
+        "Ask before you query: which items, by which article, what is left today, how to apply",
+        "natural-resources",
+        "REAL-ESTATE-REGISTRATION",
         """{
   me { department { name } purpose { title } }
-  explainAccess(resource: "1010101/1", purpose: "TAX-COLLECTION") {
+  explainAccess(resource: "1010101/1", purpose: "REAL-ESTATE-REGISTRATION") {
     items {
       name
       shareClass
       verdict
       rows
-      article
+      usable
+      articleWords
       denial { code reason remedy { action words replyWithin department { name } } }
+      useDenial { code reason }
+      statistics { dimensions measures period rows }
     }
+    quotas { grant remaining { rows requests subjects } }
   }
 }
 """,

@@ -23,7 +23,7 @@ OWNER = "640104198503121282"
 
 EXAMPLES = (
     DemoExample(
-        "基本项直接取用，电话须申请：看错误中的条款和办法",
+        "基本项直接取用，电话须申请：看错误中的条款和办理途径",
         "Basic items at once, phones on application: see article and remedy in the error",
         "taxation",
         "TAX-COLLECTION",

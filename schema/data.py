@@ -162,7 +162,7 @@ def _group(group: str, members: list[ResourceTypes]) -> GraphQLObjectType:
         return own
 
     titles = "、".join(member.resource.title for member in members)
-    return GraphQLObjectType(group_type_name(group), fields, description=f"Group `{group}`: {titles}.")
+    return GraphQLObjectType(group_type_name(group), fields, description=f"Group `{group}`: {titles}")
 
 
 def _id_field(group: str) -> GraphQLField:

@@ -21,7 +21,9 @@ class Remedy:
     resource_code: str | None = strawberry.field(description="Code of the resource to ask for.")
     items: list[str] = strawberry.field(description="Names of the items to ask for.")
     relations: list[str] = strawberry.field(description="Names of the relations to ask for.")
-    mutation: str | None = strawberry.field(description="The mutation that takes the step.")
+    mutation: str | None = strawberry.field(
+        description="The mutation that takes the step; null while the schema has none."
+    )
     reply_within: int | None = strawberry.field(description="Working days in which a reply is due.")
     _department: strawberry.Private[str | None]
 
@@ -124,15 +126,16 @@ class ItemAccess:
 
 
 @strawberry.type(
-    description="Whether the requester may follow a relation: from visible rows to visible rows, where both ends hold."
+    description="Whether the requester may follow a relation: from rows that are visible and in `near` to rows that "
+    "are visible and in `far`."
 )
 class RelationAccess:
     name: str = strawberry.field(description="Name of the relation.")
     target_code: str = strawberry.field(description="Code of the resource that it leads to.")
     share_class: model.ShareClass = strawberry.field(description="The class that holds for it at both ends.")
     verdict: explain.Verdict = strawberry.field(description="What a query would give.")
-    near: RowSet = strawberry.field(description="The rows of this resource from which it may be followed.")
-    far: RowSet = strawberry.field(description="The rows of the other resource to which it may be followed.")
+    near: RowSet = strawberry.field(description="The rows from which this end's rule lets one go.")
+    far: RowSet = strawberry.field(description="The rows to which the other end's rule lets one go.")
     grants: list[str] = strawberry.field(description="Grants that the access rests on, of both ends.")
     denial: Denial | None = strawberry.field(
         description="Why not: what this end is denied by, or, where this end holds, the other; null where it may be "

@@ -373,7 +373,7 @@ def test_articles_are_cited_with_their_regulation() -> None:
     assert article_words("Art. 9(2)", measures, "zh").endswith("第九条第二项")
     assert (
         article_words("Art. 11(3)", measures, "en")
-        == "Ningxia Measures on Sharing Government Affairs Data Resources, Art. 11(3)"
+        == "Ningxia Administrative Measures on Sharing Government Affairs Data Resources, Art. 11(3)"
     )
     assert article_words("Order 809 Art. 27", order, "zh") == "《政务数据共享条例》第二十七条"
     assert article_words("Order 809 Art. 27", order, "en") == (

@@ -217,6 +217,17 @@ class Duel:
                 cursor = Place(token, self.tokens[token])
                 TALLY.cursors += 1
             assert rows == whole["edges"], f"pages of {walk.size} are not the list: {walk}"
+        if whole["edges"]:
+            await self._elsewhere(walk, Place(whole["edges"][0]["cursor"], None))
+
+    async def _elsewhere(self, walk: Walk, cursor: Place) -> None:
+        """A cursor belongs to the filter and to the order of its list, and is none with others."""
+        where, order = spelled_out(walk.where), spelled_out(walk.order)
+        wider = {"or": [where if isinstance(where, dict) else {}, {"and": []}]}
+        await self.page(replace(walk, where=wider), first=walk.size, after=cursor)
+        if isinstance(order, list) and order:
+            turned = [(name, "ASC" if way == "DESC" else "DESC") for name, way in order]
+            await self.page(replace(walk, order=turned), first=walk.size, after=cursor)
 
     async def page(self, walk: Walk, **page: Any) -> dict[str, Any] | None:
         """One page of the list, held together as any answer; None where it is denied or refused."""

@@ -133,6 +133,15 @@ def test_malformed_tokens_are_told_nothing(nodes: tuple[Node, Node], token: str)
     assert reply.headers["www-authenticate"].startswith("Bearer")
 
 
+def test_the_command_line_lists_grants_and_tells_where_none_has_a_quota(platform: Platform) -> None:
+    listed = platform.tanglai("grant", "list", "yinchuan").stdout
+    assert "items, relations" in listed
+    assert "G-1" in listed
+    used = platform.tanglai("grant", "use", "yinchuan")
+    assert (used.stdout, used.stderr) == ("", "no grant has a quota\n")
+    assert platform.tanglai("grant", "use", "yinchuan", "--json").stdout == ""
+
+
 def test_an_unregistered_department_is_no_department(platform: Platform, nodes: tuple[Node, Node]) -> None:
     settings = Settings(state_dir=Path(platform.environment["TANGLAI_STATE_DIR"]), demo_issuer=True)
     stranger = DemoIssuer.open(settings).issue("11640000MB1A000034", purposes=["assistance"])

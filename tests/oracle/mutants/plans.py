@@ -243,9 +243,13 @@ PLANS = (
         "default-order-by-raw-columns",
         "default order uses visible compare cells",
         PAGES,
-        "        bind(rule.compare, resource)\n        for rule in relation.items.values()\n"
-        "        if rule.clear != FALSE and rule.item.type.comparable",
-        "        rule.item.column\n        for rule in relation.items.values()\n        if rule.item.type.comparable",
+        "rules = [r for r in planning.relation_of(resource).items.values() "
+        "if r.clear != FALSE and r.item.type.comparable]\n"
+        "    planning.uses[resource.code].update(rule.item.name for rule in rules)\n"
+        "    cells = [bind(rule.compare, resource) for rule in rules]",
+        "rules = [r for r in planning.relation_of(resource).items.values() if r.item.type.comparable]\n"
+        "    planning.uses[resource.code].update(rule.item.name for rule in rules)\n"
+        "    cells = [rule.item.column for rule in rules]",
         leak=True,
     ),
     Mutant(
@@ -259,8 +263,8 @@ PLANS = (
         "cursor-of-any-order",
         "a cursor is bound to the order",
         ROWS,
-        "context=_digest((resource.code, via, _order_of(given), len(columns))),",
-        "context=_digest((resource.code, via, len(columns))),",
+        "context=_digest(resource.code, via, _order_of(given), len(columns)),",
+        "context=_digest(resource.code, via, len(columns)),",
     ),
     Mutant(
         "backward-pages-sorted-forwards",

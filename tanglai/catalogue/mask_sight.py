@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 from tanglai.catalogue.expressions import (
     Compare,
@@ -16,14 +15,9 @@ from tanglai.catalogue.expressions import (
     Within,
     leaves,
 )
+from tanglai.catalogue.mask_people import ItemKey, People, Person
 from tanglai.catalogue.masks import Mask, MaskKind
-from tanglai.catalogue.model import Content, Grant, Item, Relation, Resource, ShareClass, Snapshot
-
-ItemKey: TypeAlias = tuple[str, str]
-"""Code of a resource, name of an item."""
-
-_Person: TypeAlias = tuple[str, str | None]
-"""Somebody whom rows of a resource are about: its code, and the identity number among its items, if it has any."""
+from tanglai.catalogue.model import Content, Grant, Relation, Resource, ShareClass, Snapshot
 
 _IDENTIFYING = (Content.IDENTITY_NUMBER, Content.MOBILE, Content.EMAIL, Content.BANK_ACCOUNT)
 """Contents of which two equal values are of one person."""
@@ -41,14 +35,23 @@ class Told:
     start: int | None
 
 
-def contents(catalogue: Snapshot) -> Mapping[Content, Sequence[ItemKey]]:
-    """Content -> all items that have it."""
-    found: dict[Content, list[ItemKey]] = defaultdict(list)
-    for code, resource in sorted(catalogue.resources.items()):
-        for item in resource.items:
-            if item.content is not None:
-                found[item.content].append((code, item.name))
-    return found
+@dataclass(frozen=True, slots=True, eq=False)
+class Circle:
+    """What tells of one person: `items` with a content, ordered. What two starts have in common is one object."""
+
+    items: tuple[ItemKey, ...]
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Equals:
+    """Items of which two equal values are of one person, each with whom it tells of: at least one person.
+
+    `clear`: by what they show, on some rows, so that the masked item under judgement is none of them; else by equal
+    pseudonyms.
+    """
+
+    clear: bool
+    members: tuple[tuple[ItemKey, Sequence[Person]], ...]
 
 
 class Sight:
@@ -59,13 +62,11 @@ class Sight:
     809 asks for an application that is not refused. `scopes`: what scopes tell of an item.
     """
 
-    def __init__(
-        self, grants: Sequence[Grant], catalogue: Snapshot, contents: Mapping[Content, Sequence[ItemKey]]
-    ) -> None:
+    def __init__(self, grants: Sequence[Grant], catalogue: Snapshot, people: People) -> None:
         self.requester = grants[0].requester
         self.resources = catalogue.resources
         self.catalogue = catalogue
-        self.contents = contents
+        self.people = people
         self.scopes: dict[ItemKey, list[Told]] = defaultdict(list)
         masks: dict[ItemKey, list[Mask]] = defaultdict(list)
         self._clear: set[ItemKey] = set()
@@ -86,6 +87,10 @@ class Sight:
             for name, told in _told(grant.scope):
                 self.scopes[resource.code, name].append(told)
         self.masks: Mapping[ItemKey, Sequence[Mask]] = {key: found for key, found in masks.items() if found}
+        self._equals: dict[Content, Sequence[_Equals]] = {}
+        self._linked: dict[Person, Sequence[tuple[frozenset[ItemKey], Person]]] = {}
+        self._all: dict[Person, frozenset[Person]] = {}
+        self._circles: dict[frozenset[Person], Circle] = {}
 
     def always_clear(self, key: ItemKey) -> bool:
         """Whether the item is clear without any grant: unconditional, or the requester's own (authorization.md)."""
@@ -96,93 +101,112 @@ class Sight:
         """Whether the item is clear on some rows."""
         return key in self._clear or self.always_clear(key)
 
-    def joined(self, start: ItemKey) -> Sequence[ItemKey]:
+    def joined(self, start: ItemKey) -> Circle:
         """The items with a content that tell of a person of whom item `start` tells, wherever that is.
 
         Rows of one resource are joined by their handles. Rows of two are joined by relations that are open to the
         requester or whose keys are clear to it at both ends, by equal numbers that identify a person, and by equal
         pseudonyms. A mask is judged where it holds: what joins rows by the masked item in clear does not count.
         """
-        found: dict[ItemKey, None] = {}
-        first = self._persons_of(start)
-        seen, open_ = set(first), list(first)
+        persons = self.people.of(start)
+        if self.clear(start):
+            reached = self._reach(persons, start)
+        else:  # it joins nothing in clear anyway
+            reached = frozenset[Person]().union(*map(self._everywhere, persons))
+        if reached not in self._circles:
+            found = {key for person in reached for key in self.people.about(person)}
+            self._circles[reached] = Circle(tuple(sorted(found)))
+        return self._circles[reached]
+
+    def _everywhere(self, person: Person) -> frozenset[Person]:
+        # INVARIANT: who is the same as somebody is so in both directions (`_open` asks for both ends of a relation), so
+        # all of them are found from any of them.
+        if person not in self._all:
+            together = self._reach([person], None)
+            self._all.update(dict.fromkeys(together, together))
+        return self._all[person]
+
+    def _reach(self, persons: Sequence[Person], start: ItemKey | None) -> frozenset[Person]:
+        """`persons` and who is the same as one of them without item `start` in clear."""
+        seen, open_ = set(persons), list(persons)
+        done: set[_Equals] = set()
         while open_:
             person = open_.pop()
-            for key in self._about(person):
-                found.setdefault(key)
-            for other in self._beside(person, start):
-                if other not in seen:
+            for needed, other in self._links(person):
+                if start not in needed and other not in seen:
                     seen.add(other)
                     open_.append(other)
-        return sorted(found)
+            for key in self.people.about(person):
+                for equals in self._equal(key):
+                    if equals in done or (equals.clear and key == start):
+                        continue
+                    done.add(equals)  # whoever comes first brings all the others
+                    members = [of for member, of in equals.members if not (equals.clear and member == start)]
+                    if len(members) > 1:
+                        others = {other for of in members for other in of} - seen
+                        seen |= others
+                        open_ += others
+        return frozenset(seen)
 
     def _own(self, resource: Resource) -> bool:
         source = self.catalogue.sources.get(resource.binding.source)
         return source is not None and source.department == self.requester
 
-    def _persons(self, resource: Resource) -> Sequence[_Person]:
-        numbers = [item.name for item in resource.items if item.content is Content.IDENTITY_NUMBER]
-        return [(resource.code, name) for name in numbers] or [(resource.code, None)]
+    def _links(self, person: Person) -> Sequence[tuple[frozenset[ItemKey], Person]]:
+        """Who is the same by relations, with the items that must be clear for it."""
+        if person not in self._linked:
+            resource = self.resources[person[0]]
+            found: dict[tuple[frozenset[ItemKey], Person], None] = {}
+            for relation in resource.relations:
+                inverse = self._inverse(resource, relation)
+                needed = self._open(resource, relation, inverse) if inverse is not None else None
+                if inverse is not None and needed is not None:
+                    across = self.people.across(person, resource, relation, inverse)
+                    found.update(dict.fromkeys((needed, other) for other in across))
+            self._linked[person] = tuple(found)
+        return self._linked[person]
 
-    def _persons_of(self, key: ItemKey) -> Sequence[_Person]:
-        resource = self.resources[key[0]]
-        return [p for p in self._persons(resource) if _tells_of(resource.item_by_name[key[1]], p[1])]
-
-    def _about(self, person: _Person) -> Iterator[ItemKey]:
-        resource = self.resources[person[0]]
-        for item in resource.items:
-            if item.content is not None and _tells_of(item, person[1]):
-                yield resource.code, item.name
-
-    def _beside(self, person: _Person, start: ItemKey) -> Iterator[_Person]:
-        resource = self.resources[person[0]]
-        for relation in resource.relations:
-            target = self.resources.get(relation.target)
-            if target is not None and self._open(resource, relation, target, start):
-                yield from self._across(person, resource, relation, target)
-        for key in self._about(person):
-            content = resource.item_by_name[key[1]].content
-            if content not in _IDENTIFYING:
-                continue
-            clear, pseudonym = key != start and self.clear(key), self._pseudonym(key)
-            for other in self.contents[content]:
-                alike = (clear and other != start and self.clear(other)) or (pseudonym and self._pseudonym(other))
-                if other != key and alike:
-                    yield from self._persons_of(other)
-
-    def _across(self, person: _Person, resource: Resource, relation: Relation, target: Resource) -> Iterator[_Person]:
-        """Who at the other end of an open relation is the same person."""
-        persons = self._persons(target)
-        for item, target_item in zip(relation.items, relation.target_items, strict=False):
-            if item == person[1]:
-                yield from (other for other in persons if other[1] in (target_item, None))
-            elif person[1] is None and (target.code, target_item) in persons:
-                yield target.code, target_item
-        inverse = target.relation_by_name.get(relation.inverse)
-        same = resource.subject is not None and resource.subject == target.subject and resource.code != target.code
-        if same and inverse is not None and len(persons) == len(self._persons(resource)) == 1:
-            one_to_one = not (relation.many or inverse.many)
-            if one_to_one or None in (person[1], persons[0][1]):
-                yield persons[0]
+    def _equal(self, key: ItemKey) -> Iterator[_Equals]:
+        """The groups that `key` is in."""
+        content = self.people.content(key)
+        if content not in _IDENTIFYING:
+            return
+        if content not in self._equals:
+            keys = [(other, self.people.of(other)) for other in self.people.contents[content]]
+            self._equals[content] = [
+                _Equals(True, tuple((other, of) for other, of in keys if of and self.clear(other))),
+                _Equals(False, tuple((other, of) for other, of in keys if of and self._pseudonym(other))),
+            ]
+        for equals in self._equals[content]:
+            if self.clear(key) if equals.clear else self._pseudonym(key):
+                yield equals
 
     def _pseudonym(self, key: ItemKey) -> bool:
         return any(mask.kind is MaskKind.PSEUDONYM for mask in self.masks.get(key, ()))
 
-    def _open(self, resource: Resource, relation: Relation, target: Resource, start: ItemKey) -> bool:
-        inverse = target.relation_by_name.get(relation.inverse)
-        if inverse is None:
-            return False
+    def _inverse(self, resource: Resource, relation: Relation) -> Relation | None:
+        """The other end; None where the two do not mirror each other, of which rule `relation` tells."""
+        target = self.resources.get(relation.target)
+        inverse = target.relation_by_name.get(relation.inverse) if target else None
+        if inverse is None or (inverse.target, inverse.inverse) != (resource.code, relation.name):
+            return None
+        pairs = set(zip(relation.items, relation.target_items, strict=False))
+        return inverse if pairs == set(zip(inverse.target_items, inverse.items, strict=False)) else None
+
+    def _open(self, resource: Resource, relation: Relation, inverse: Relation) -> frozenset[ItemKey] | None:
+        """The items whose clear values join the rows; none of them where a relation is open. None: nothing does."""
+        target = self.resources[relation.target]
         try:
             if self.catalogue.relation_class(resource, relation) is ShareClass.UNCONDITIONAL:
-                return True
+                return frozenset()
         except KeyError:  # a key item that is not there; rule `relation` tells of it
-            return False
+            return None
         ends = (resource, relation.name), (target, inverse.name)
         granted = [self._purposes.get((end.code, name), set()) for end, name in ends if not self._own(end)]
         if not granted or set.intersection(*granted):
-            return True
+            return frozenset()
         keys = [(resource.code, name) for name in relation.items] + [(target.code, n) for n in relation.target_items]
-        return all(key != start and self.clear(key) for key in keys)
+        return frozenset(keys) if all(map(self.clear, keys)) else None
 
 
 def _told(scope: Expression) -> Iterator[tuple[str, Told]]:
@@ -193,9 +217,3 @@ def _told(scope: Expression) -> Iterator[tuple[str, Told]]:
         start = len(needle.value) if isinstance(needle, Value) else None
         for reference in leaves(test, ItemRef):
             yield reference.name, Told(value, start)
-
-
-def _tells_of(item: Item, number: str | None) -> bool:
-    if item.content is Content.IDENTITY_NUMBER:
-        return item.name == number
-    return item.of is None or item.of == number

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from itertools import permutations
 from typing import Any
 
 import pytest
@@ -24,6 +25,8 @@ from tanglai.catalogue.expressions import (
     Value,
     Within,
 )
+from tanglai.catalogue.mask_judge import Judge
+from tanglai.catalogue.mask_people import People
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.model import (
     Content,
@@ -59,7 +62,8 @@ from tests.catalogues import (
 NOW = datetime(2026, 11, 23, 1, tzinfo=UTC)
 PEOPLE, VEHICLES, CARDS, COUPLES = (resource_code(word) for word in ("person", "vehicle", "card", "couple"))
 REDACT, PSEUDONYM = NamedMask("hidden", Mask(MaskKind.REDACT)), NamedMask("token", Mask(MaskKind.PSEUDONYM))
-ON_NUMBERS = [keep("wide", 6, 4), keep("ends", 1, 2), keep("head", 6, 0), keep("tail", 0, 4), PSEUDONYM, REDACT]
+ON_NUMBERS = [keep("wide", 6, 4), keep("ends", 1, 2), keep("head", 6, 0), keep("tail", 0, 4)]
+ON_NUMBERS += [keep("ten", 10, 0), PSEUDONYM, REDACT]
 
 COUNTIES = [Division(f"6401{n:02}", f"县{n}", f"County {n}", date(1958, 10, 25)) for n in range(1, 61)]
 
@@ -343,6 +347,80 @@ def test_one_grant_of_both(pair: Pair) -> None:
     assert told([both], world=pair.world) == [("one", pair.refused)]
 
 
+def test_what_comes_at_once_is_judged_by_what_there_is_in_the_end() -> None:
+    """Ten digits show the division, and beside the birth date leave 999 numbers; where it is clear they add nothing."""
+    shows = grant("shows", PEOPLE, ["number:ten", "born"])
+    clear = grant("clear", PEOPLE, ["division"])
+    more = grant("more", PEOPLE, ["phone"])
+    assert told([shows]) == [("shows", DISCLOSES)]
+    assert told([shows], [clear]) == []
+    for order in permutations([shows, clear, more]):
+        assert told(order) == []
+        assert told(order, [clear]) == []
+        assert told([replace(grant, id=f"new-{grant.id}") for grant in order], [shows]) == []
+    for order in permutations([shows, more, grant("sex", PEOPLE, ["sex"])]):
+        assert [rule for _, rule in told(order)] == [DISCLOSES]
+
+
+def test_each_finding_is_told_of_the_grant_by_which_it_came() -> None:
+    others = [grant(f"other-{place}", PEOPLE, ["phone"]) for place in range(5)]
+    card = grant("card", CARDS, ["holder:wide", "born"])
+    new = [*others[:2], card, WIDE, *others[2:4], BORN, others[4]]
+    assert told(new) == [("card", DISCLOSES), ("other", DISCLOSES)]
+    year = grant("year", PEOPLE, ["year"])
+    assert told([WIDE, year, BORN]) == [("other", DISCLOSES)]  # what the year gives away is less
+    assert told([year, BORN], [WIDE]) == [("other", DISCLOSES)]
+    assert told([BORN, year], [WIDE]) == [("other", DISCLOSES)]
+
+
+def many_registers(count: int, **numbers: Any) -> Snapshot:
+    """Registers with a number and a telephone, not linked, the first one with a number as told."""
+    phone = conditional("phone", Content.MOBILE, keep("outer", 3, 4))
+    registers = [make_resource(f"register{place}", [number("number"), phone]) for place in range(count)]
+    registers[0] = make_resource("register0", [number("number", **numbers), phone])
+    return make_snapshot(registers, divisions=COUNTIES)
+
+
+def test_the_work_grows_with_the_grants_and_not_with_their_pairs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """All registers are of one circle by their telephones: it is walked once, not for each mask in it."""
+    walked: list[int] = []
+    about, content = People.about, People.content
+
+    def counted(original: Any) -> Any:
+        def call(people: People, key: Any) -> Any:
+            walked[-1] += 1
+            return original(people, key)
+
+        return call
+
+    monkeypatch.setattr(People, "about", counted(about))
+    monkeypatch.setattr(People, "content", counted(content))
+    for count in (20, 40):
+        world = many_registers(count)
+        walked.append(0)
+        held = [grant(f"g{n}", code, ["number:hidden", "phone"]) for n, code in enumerate(world.resources)]
+        assert told(held[:1], held[1:], world) == []
+    assert walked[0] >= 20
+    assert walked[1] <= 2.2 * walked[0]
+
+
+@pytest.mark.parametrize(("notices", "most"), [(True, 8), (False, 1)])
+def test_what_is_only_told_does_not_judge_each_grant(monkeypatch: pytest.MonkeyPatch, notices: bool, most: int) -> None:
+    world = many_registers(64, share_class=UNCONDITIONAL)
+    new = [grant(f"g{place}", code, ["number:ends"]) for place, code in enumerate(world.resources)]
+    judged: list[int] = []
+    verdicts = Judge.verdicts
+
+    def counted(judge: Judge, grants: Sequence[Grant], *more: Any) -> Any:
+        judged.append(len(grants))
+        return verdicts(judge, grants, *more)
+
+    monkeypatch.setattr(Judge, "verdicts", counted)
+    found = list(mask_findings(new, (), world, NOW, notices=notices))
+    assert [(id, finding.severity) for id, finding in found] == ([("g0", Severity.NOTICE)] if notices else [])
+    assert 1 <= len(judged) <= most
+
+
 def test_the_finding_says_what_gives_the_number_away() -> None:
     more = grant("more", PEOPLE, ["year", "sex", "division", "phone", "name"])
     ((id, finding),) = mask_findings([BORN], [WIDE, more], catalogue(), NOW)
@@ -484,6 +562,36 @@ def test_relations_that_lack_an_end() -> None:
     broken = replace(world, resources={**world.resources, VEHICLES: vehicle})
     assert told([OWNER, BORN_OF_OWNER], world=broken) == []
     assert told([replace(WIDE, relations=frozenset({"vehicles"})), BORN], world=broken) == [("other", DISCLOSES)]
+
+
+def test_relations_that_do_not_mirror_each_other_join_nothing() -> None:
+    """No catalogue that is published has them, but one that keeps the last version of a resource that is gone may."""
+    world = catalogue()
+    held = [OWNER, BORN_OF_OWNER]
+    assert told(held, world=world) == [("other", DISCLOSES)]
+    holder = world.resources[VEHICLES].relations[0]
+    for other in (replace(holder, target=CARDS), replace(holder, inverse="gone"), replace(holder, items=("plate",))):
+        vehicle = replace(world.resources[VEHICLES], relations=(other,))
+        assert told(held, world=replace(world, resources={**world.resources, VEHICLES: vehicle})) == []
+
+
+@pytest.mark.parametrize(("others", "refused"), [(0, False), (1, True), (2, True)])
+def test_a_telephone_of_two_people(others: int, refused: bool) -> None:
+    """In one row it is of both of them; where another row shows the same, nobody knows whose that is."""
+    phone = conditional("phone", Content.MOBILE, keep("outer", 3, 4))
+    couple = make_resource(
+        "couple",
+        [number("husband"), number("wife"), conditional("wifeBorn", Content.BIRTH_DATE, of="wife"), phone],
+    )
+    rest = [make_resource(f"other{place}", [phone]) for place in range(others)]
+    one = grant("one", COUPLES, ["husband:wide", "phone"])
+    held = [grant(f"g{place}", resource.code, ["phone"]) for place, resource in enumerate(rest)]
+    world = make_snapshot([couple, *rest], divisions=COUNTIES)
+    assert told([*held, one], world=world) == []
+    assert bool(told([one, *held, grant("other", COUPLES, ["wifeBorn"])], world=world)) == refused
+    masked = grant("masked", COUPLES, ["phone:outer", "husband:wide", "wifeBorn"])  # judged without its own values
+    clear = grant("clear", COUPLES, ["phone"])
+    assert bool(told([masked, clear, *held], world=world)) == refused
 
 
 @pytest.mark.parametrize(

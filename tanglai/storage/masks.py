@@ -2,11 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.checks_masks import mask_findings
 from tanglai.catalogue.documents import DocumentError, grant_from_document, resource_from_document
 from tanglai.catalogue.model import Grant, Resource, Snapshot, Zone
@@ -35,12 +34,14 @@ SELECT code, document FROM (
 """
 
 
-async def refuse_disclosures(connection: Any, grants: Iterable[Grant], written: Collection[str]) -> None:
+async def refuse_disclosures(connection: Any, grants: Sequence[Grant], written: Collection[str]) -> None:
     """Nothing, where the masks of each requester hide what they should; else Refused.
 
     Runs after `grants` are written, within their transaction and under the lock on all grants. `written` are the ids
-    of those that are new or have new terms; what is wrong without them is left to those who look after it.
+    of those that are new or have new terms; what is wrong without them is left to those who look after it. All of them
+    are judged at once; the refusal names the first in the order of `grants` by which something is given away.
     """
+    new = [grant.id for grant in grants if grant.id in written]
     requesters = sorted({grant.requester for grant in grants if grant.id in written})
     masked = [row["requester"] for row in await connection.fetch(_WITH_MASKS, requesters)] if requesters else []
     if not masked:
@@ -51,7 +52,7 @@ async def refuse_disclosures(connection: Any, grants: Iterable[Grant], written: 
     documents = [decode(row["document"]) | {"state": row["state"]} for row in rows]
     resources = await connection.fetch(_RESOURCES, sorted({document["resource"] for document in documents}))
     registers = [await _register(connection, register) for register in (DIVISIONS, SOURCES)]
-    await asyncio.to_thread(_judge, documents, resources, registers, frozenset(written), rows[0]["now"])
+    await asyncio.to_thread(_judge, documents, resources, registers, new, rows[0]["now"])
 
 
 async def _register(connection: Any, register: Register[Any]) -> Mapping[str, Any]:
@@ -63,19 +64,18 @@ def _judge(
     documents: Sequence[dict[str, Any]],
     rows: Sequence[Any],
     registers: Sequence[Mapping[str, Any]],
-    written: Collection[str],
+    written: Sequence[str],
     now: datetime,
 ) -> None:
     resources: dict[str, Resource] = {row["code"]: resource_from_document(decode(row["document"])) for row in rows}
-    grants: list[Grant] = []
+    grants: dict[str, Grant] = {}
     for document in documents:
         try:
-            grants.append(grant_from_document(document, resources))
+            grants[document["id"]] = grant_from_document(document, resources)
         except DocumentError as error:
             _log.warning("grant %s cannot be read and opens nothing: %s", document["id"], error)
     divisions, sources = registers
     catalogue = Snapshot(0, Zone.EXTRANET, "", {}, divisions, {}, {}, sources, resources)
-    new = [grant for grant in grants if grant.id in written]
-    for id, finding in mask_findings(new, [grant for grant in grants if grant.id not in written], catalogue, now):
-        if finding.severity is Severity.ERROR:
-            raise Refused(f"grant `{id}`: {finding.message}")
+    new = [grants.pop(id) for id in written if id in grants]
+    for id, finding in mask_findings(new, grants.values(), catalogue, now, notices=False):
+        raise Refused(f"grant `{id}`: {finding.message}")

@@ -17,12 +17,14 @@ from tanglai.storage.errors import Refused
 from tests.unit.storage.sample import DIVISIONS, HEALTH, TAX, VEHICLES, change, grant, item, related, resource
 
 NUMBER_MASKS = (
+    NamedMask("ten", Mask(MaskKind.KEEP, 10, 0)),
     NamedMask("wide", Mask(MaskKind.KEEP, 6, 4)),
     NamedMask("token", Mask(MaskKind.PSEUDONYM)),
     NamedMask("hidden", Mask(MaskKind.REDACT)),
 )
 NUMBER = item("number", masks=NUMBER_MASKS, content=Content.IDENTITY_NUMBER)
 BORN = item("born", type=ScalarType.DATE, column=Column("born", ScalarType.DATE), content=Content.BIRTH_DATE)
+LIVES = item("lives", content=Content.DIVISION)
 COUNTIES = tuple(Division(f"6401{n:02}", f"县{n}", f"County {n}", DIVISIONS[0].valid_from) for n in range(1, 30))
 OVER = datetime.now(UTC) - timedelta(days=1)
 
@@ -37,7 +39,7 @@ def reading(id: str, *items: str, mask: str | None = None, **more: Any) -> Grant
 @pytest.fixture
 async def catalogue(platform: PlatformDatabase) -> PlatformDatabase:
     people = resource(
-        items=(item("name"), NUMBER, BORN),
+        items=(item("name"), NUMBER, BORN, LIVES),
         relations=(replace(related(True, VEHICLES, "owner", "cars"), items=("number",), target_items=("number",)),),
     )
     vehicles = resource(
@@ -117,6 +119,24 @@ async def test_new_terms_are_judged_and_old_ones_left(catalogue: PlatformDatabas
     await catalogue.publish(change(resource(items=(item("name"), NUMBER, BORN))))
     assert (await catalogue.put_grants([WIDE, BIRTH])).changed == ()  # importing once more changes nothing
     assert (await catalogue.put_grants([reading("other", "name")])).added == ("other",)
+
+
+async def test_what_comes_at_once_is_judged_by_what_there_is_in_the_end(catalogue: PlatformDatabase) -> None:
+    """Ten digits leave 999 numbers beside the birth date; where the division is clear as well, they add nothing."""
+    shows, clear = reading("a", "number", "born", mask="ten"), reading("b", "lives")
+    with pytest.raises(Refused, match=r"grant `a`: .* leaves 999 numbers"):
+        await catalogue.put_grants([shows])
+    assert (await catalogue.put_grants([shows, clear])).added == ("a", "b")
+    assert (await catalogue.put_grants([shows])).changed == ()
+
+
+@pytest.mark.parametrize(("order", "named"), [((WIDE, BIRTH), "birth"), ((BIRTH, WIDE), "wide")])
+async def test_the_refusal_names_the_grant_that_comes_later(
+    catalogue: PlatformDatabase, order: tuple[Grant, ...], named: str
+) -> None:
+    with pytest.raises(Refused, match=f"grant `{named}`"):
+        await catalogue.put_grants([*order, reading("more", "name")])
+    assert await catalogue.load_grants(HEALTH) == ()
 
 
 async def test_what_is_open_to_all_needs_no_grant(catalogue: PlatformDatabase) -> None:

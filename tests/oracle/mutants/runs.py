@@ -29,13 +29,6 @@ RUNS = (
         'return value, ("is",)',
     ),
     Mutant(
-        "plan-for-any-list",
-        "plan cache key: order entries are part of the shape",
-        VALUES,
-        '("list", *(shape for _, shape in parts))',
-        '("list", len(parts))',
-    ),
-    Mutant(
         "decision-kept-for-ever",
         "freshness: a decision is valid until a grant starts or ends",
         CACHES,

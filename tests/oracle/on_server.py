@@ -77,6 +77,7 @@ class Served:
             self._connection.request("POST", "/graphql", json.dumps(members), headers)
         response = self._connection.getresponse()
         body = response.read().replace(REQUEST_ID.encode(), OF_WORLDS.encode())
+        self._connection.close()  # one that stands idle while the oracle thinks is closed by the server
         return GraphQLResponse(body, "data" in json.loads(body), response.status)
 
     def close(self) -> None:

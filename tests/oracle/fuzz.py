@@ -12,6 +12,7 @@ import logging
 import multiprocessing
 import queue
 import secrets
+import signal
 import sys
 import time
 import traceback
@@ -81,6 +82,9 @@ def main() -> int:
         options.start, options.seconds, options.jobs = options.seed, 0.0, 1
     if options.start is None:
         options.start = secrets.randbelow(10**9)
+    signal.signal(
+        signal.SIGTERM, signal.default_int_handler
+    )  # what was tried until then is told, nobody is left behind
     totals = run(options)
     print(json.dumps(totals.document(), ensure_ascii=False), flush=True)
     return 1 if totals.failures or totals.seeds == 0 else 0
@@ -114,10 +118,16 @@ def run(options: argparse.Namespace) -> Totals:
             enough = options.operations is not None and totals.counts["operations"] >= options.operations
             if enough or time.monotonic() > ends:
                 stop.set()
+    except KeyboardInterrupt:
+        pass
     finally:
         stop.set()
-        for worker in workers:
-            worker.join()
+        while any(worker.is_alive() for worker in workers):
+            with suppress(queue.Empty):
+                batch = done.get(timeout=0.5)
+                if isinstance(batch, Batch):
+                    totals.add(batch)
+                    print(line(batch), flush=True)
     if any(worker.exitcode for worker in workers):
         totals.failures.append("a process died")
     return totals

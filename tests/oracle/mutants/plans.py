@@ -357,12 +357,11 @@ PLANS = (
         "    call = _linked(",
     ),
     Mutant(
-        "other-grant-steps-in",
-        "case 35: no other grant that covers the item steps in for a short one",
-        "authz/quotas.py",
-        "        grants = tuple(id for id in grants if id in self.used_up)\n        if not grants:",
-        "        left = [id for id in grants if id not in self.used_up]\n"
-        "        grants = tuple(id for id in grants if id in self.used_up)\n        if not grants or left:",
+        "request-not-counted",
+        "case 35: one request per operation",
+        METERING,
+        "Counts(self._bounds[g], 1, self._bounds[g])",
+        "Counts(self._bounds[g], 0, self._bounds[g])",
     ),
     Mutant(
         "quota-reserved-for-one-parent",

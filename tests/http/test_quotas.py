@@ -97,8 +97,10 @@ def test_two_nodes_and_one_that_dies_never_overshoot(platform: Platform) -> None
         assert told.body["data"]["me"]["grants"]["nodes"] == [
             {"id": "G-1", "usedToday": {"rows": ROWS, "remaining": {"rows": 0}}}
         ]
-        refused = other.ask('{ data { people { persons(where: {phone: {startsWith: "1"}}) { totalCount } } } }', token)
+        filtered = '{ data { people { persons(where: {phone: {startsWith: "1"}}, first: 1) { %s } } } }'
+        refused = other.ask(filtered % "nodes { name }", token)
         assert (refused.status, refused.codes) == (429, ["QUOTA_EXCEEDED"])
+        assert other.ask(filtered % "totalCount", token).codes == []  # delivers no row; requests bound it
         open_items = other.ask("{ data { people { persons(first: 1) { nodes { name } } } } }", token)
         assert open_items.codes == []
     with platform.node() as again:  # a restart brings nothing back

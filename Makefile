@@ -57,7 +57,7 @@ bench: $(VENV)/.dev  ## measures; CASE=start or CASE=freshness runs one case
 workbench: ## rebuilds the workbench's assets (needs npm)
 	cd workbench && npm ci && npm run build
 
-LOCK := uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --python-version 3.11 pyproject.toml
+LOCK := uv pip compile --quiet --universal --generate-hashes --no-header --python-version 3.11 pyproject.toml
 lock:  ## writes the lock files anew (needs uv)
 	$(LOCK) --group build -o requirements.lock
 	$(LOCK) --group build --group dev -c requirements.lock -o requirements-dev.lock

@@ -22,7 +22,11 @@ async def in_memory(twins: Twins, *, calls: bool) -> None:
     one, other = (
         World(twins.drawn.snapshot, rows, twins.drawn.grants, limits=LIMITS) for rows in (twins.drawn.rows, twins.other)
     )
-    await Pair(twins, one, other, calls).look_alike()
+    try:
+        await Pair(twins, one, other, calls).look_alike()
+    finally:  # a block's timer may be due while the loop closes
+        for world in (one, other):
+            await world.ledger.close()
 
 
 @settings(SETTINGS, max_examples=500)

@@ -1,11 +1,10 @@
 """In charge of one operation from request to response bytes: the pipeline of architecture.md, a step each."""
 
 import asyncio
-import hashlib
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,9 +12,7 @@ import orjson
 from graphql import (
     DocumentNode,
     ExecutionResult,
-    GraphQLObjectType,
     OperationType,
-    SelectionSetNode,
 )
 
 from authz.decide import Asking, MaskKey, choose_purpose
@@ -38,9 +35,24 @@ from resolvers.requests import GraphQLRequest, GraphQLResponse, as_of, refuses_d
 from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
+from resolvers.subscriptions import Subscriptions, is_subscription
+from resolvers.under_way import (
+    Context,
+    Prepared,
+    Refusal,
+    Served,
+    Uses,
+    WriteByGet,
+    answer_refused,
+    bare,
+    extensions,
+    replace_selections,
+    root_type,
+    text_hash,
+)
 from resolvers.values import SlottedVariables, Slotter
 from schema import unified
-from schema.context import LoadUsed, LoadVersions, RequestContext
+from schema.context import LoadUsed, LoadVersions, RequestContext, Stream
 from schema.execution import execute_fixed
 from schema.fields import RootField
 from schema.unified import UnifiedSchema
@@ -53,65 +65,9 @@ from tanglai.catalogue.rules import rule_set
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.quota_ledger import QuotaLedger, Reservation
 from tanglai.storage.replica import Moment, Replica
+from tanglai.storage.workflow.feed import Feed
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class _Served:
-    """What belongs to one snapshot: schema, documents and plans go when it goes."""
-
-    schema: UnifiedSchema
-    documents: Documents
-    plans: Plans
-
-
-@dataclass(slots=True)
-class _Context:
-    """One request on its way."""
-
-    request: GraphQLRequest
-    began: float
-    moment: Moment
-    served: _Served
-    messages: Messages
-    purpose: str | None = None
-    document: Document | None = None
-    operation: Operation | None = None
-    paths: tuple[str, ...] = ()
-    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    grants: tuple[str, ...] = ()
-    rows: Mapping[str, int] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    """A plan that may run now."""
-
-    plan: Plan
-    execution: Execution
-    reservation: Reservation | None
-
-    def settle(self) -> None:
-        """Gives back what the execution did not use, however it ended."""
-        if self.reservation is not None:
-            self.reservation.settle(self.execution.meter.spent())
-
-
-class _Refusal(Exception):
-    """A request error on its way out: no `data`."""
-
-    def __init__(self, errors: tuple[dict[str, Any], ...], code: ErrorCode) -> None:
-        super().__init__(code)
-        self.errors = errors
-        self.code = code
-
-
-class _WriteByGet(BadInput):
-    """GraphQL over HTTP: status 405 whatever the media type."""
-
-    def __init__(self) -> None:
-        super().__init__("only queries may be sent by GET")
 
 
 class Gateway:
@@ -129,6 +85,7 @@ class Gateway:
         load_versions: LoadVersions | None = None,
         cubes: CubeStore | None = None,
         quotas: QuotaLedger | None = None,
+        feed: Feed | None = None,
     ) -> None:
         self._replica = replica
         self._sources = sources
@@ -140,11 +97,12 @@ class Gateway:
         self._load_versions = load_versions
         self._publications = Publications(cubes)
         self._quotas = quotas
+        self._subscriptions = Subscriptions(feed, self._limits, self._execute) if feed is not None else None
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
-        self._served: _Served | None = None
-        self._former: _Served | None = None
-        self._building: asyncio.Task[_Served] | None = None
+        self._served: Served | None = None
+        self._former: Served | None = None
+        self._building: asyncio.Task[Served] | None = None
 
     # --- what belongs to a snapshot --------------------------------------------------------------------------------
 
@@ -153,7 +111,7 @@ class Gateway:
         moment = await self._replica.confirm()
         return (await self._serve(moment.snapshot)).schema
 
-    async def _serve(self, snapshot: Snapshot) -> _Served:
+    async def _serve(self, snapshot: Snapshot) -> Served:
         """The schema of `snapshot`, built off the event loop once, however many requests wait for it."""
         while self._served is None or self._served.schema.snapshot is not snapshot:
             if self._former is not None and self._former.schema.snapshot is snapshot:
@@ -172,10 +130,10 @@ class Gateway:
                 self._former, self._served = self._served, built
         return self._served
 
-    async def _build(self, snapshot: Snapshot) -> _Served:
+    async def _build(self, snapshot: Snapshot) -> Served:
         former = self._served.schema if self._served is not None else None
         schema = await asyncio.to_thread(unified.build, snapshot, reuse=former)
-        return _Served(schema, Documents(schema.graphql, self._limits), Plans(self._limits.plans_cached))
+        return Served(schema, Documents(schema.graphql, self._limits), Plans(self._limits.plans_cached))
 
     def _id_kind(self, value: str) -> str:
         """What an id names: `row:<resource>`, `broken`, or `catalogue` for ids of the fixed part."""
@@ -191,31 +149,43 @@ class Gateway:
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         """Answers `request`. Every failure that can be foreseen is a typed error; nothing leaves without its record."""
+        return await self._execute(request, None)
+
+    def streams(self, request: GraphQLRequest) -> bool:
+        """Whether `request` is for `subscribe`: a subscription, where this gateway has the feed of changes."""
+        return self._subscriptions is not None and is_subscription(request, self._limits)
+
+    def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
+        """The events of the subscription `request`, each decided anew; raises TanglaiError for what ends it."""
+        assert self._subscriptions is not None
+        return self._subscriptions.responses(request)
+
+    async def _execute(self, request: GraphQLRequest, stream: Stream | None) -> GraphQLResponse:
         began = time.perf_counter()
         language: Language = "zh" if request.language == "zh" else "en"
         try:
             moment = await self._replica.confirm()
             request = replace(request, principal=as_of(moment.snapshot, request.principal))
         except TanglaiError as error:
-            return _refused([_bare(error, request.request_id)], error.code)
+            return answer_refused([bare(error, request.request_id)], error.code)
         served = await self._serve(moment.snapshot)
         messages = Messages(moment.snapshot, language, request.request_id)
-        context = _Context(request, began, moment, served, messages)
+        context = Context(request, began, moment, served, messages, stream)
         try:
             return await self._answer(context)
-        except _Refusal as refusal:
+        except Refusal as refusal:
             return await self._refuse(context, refusal)
         except InvalidDocument as invalid:
-            return _refused([messages.invalid(error) for error in invalid.errors], ErrorCode.BAD_INPUT)
+            return answer_refused([messages.invalid(error) for error in invalid.errors], ErrorCode.BAD_INPUT)
         except Refused as refused:
             denied = messages.denial(refused.denial, refused.at, path=False)
-            return await self._refuse(context, _Refusal((denied,), refused.denial.code))
-        except _WriteByGet as failure:
+            return await self._refuse(context, Refusal((denied,), refused.denial.code))
+        except WriteByGet as failure:
             return GraphQLResponse(orjson.dumps({"errors": [messages.error(failure)]}), False, 405)
         except TanglaiError as failure:
-            return await self._refuse(context, _Refusal((messages.error(failure),), failure.code))
+            return await self._refuse(context, Refusal((messages.error(failure),), failure.code))
 
-    async def _answer(self, context: _Context) -> GraphQLResponse:
+    async def _answer(self, context: Context) -> GraphQLResponse:
         request, snapshot = context.request, context.moment.snapshot
         context.purpose = choose_purpose(
             request.principal, snapshot, request.purpose, text_extension(request.extensions, "purpose")
@@ -224,8 +194,8 @@ class Gateway:
         document = context.document = context.served.documents.document(request.query)
         operation = context.operation = document.operation(request.operation_name)
         if request.read_only and operation.kind is not OperationType.QUERY:
-            raise _WriteByGet
-        if operation.kind is OperationType.SUBSCRIPTION:
+            raise WriteByGet
+        if operation.kind is OperationType.SUBSCRIPTION and context.stream is None:
             raise BadInput("subscriptions need a connection that can carry them")
         schema = context.served.schema.graphql
         coerced = coerce_variables(schema, operation, request.variables)
@@ -235,7 +205,7 @@ class Gateway:
         collector = Collector(schema, document.fragments, slotted.values)
         planned, fixed = self._partition(context, collector, slotted)
         context.paths = tuple(selected.key for selected in planned)
-        prepared: _Prepared | None = None
+        prepared: Prepared | None = None
         if planned:
             prepared = await self._prepare(context, planned, collector, slotted, visible, refuse_denials)
         try:
@@ -249,13 +219,13 @@ class Gateway:
 
     async def _prepare(
         self,
-        context: _Context,
+        context: Context,
         planned: Sequence[Selected],
         collector: Collector,
         slotted: SlottedVariables,
         visible: Callable[[Resource], VisibleRelation],
         refuse_denials: bool,
-    ) -> "_Prepared":
+    ) -> "Prepared":
         """The plan, ready to run, with what it can use of quotas reserved; without the grants that are short.
 
         Raises what refuses the operation; then nothing is held.
@@ -269,7 +239,7 @@ class Gateway:
                 context.uses = plan.uses
                 if refuse_denials and plan.errors:
                     errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
-                    raise _Refusal(errors, plan.errors[0].denial.code)
+                    raise Refusal(errors, plan.errors[0].denial.code)
                 execution = Execution(
                     plan,
                     slotted.arguments,
@@ -298,14 +268,14 @@ class Gateway:
                 reservation.settle()
             raise
         context.grants = plan.grants  # those of a plan that is not run are not used
-        return _Prepared(plan, execution, reservation)
+        return Prepared(plan, execution, reservation)
 
     def _reservation(self, moment: Moment) -> Reservation:
         if self._quotas is None:
             raise PolicyUnavailable("quotas are counted nowhere")
         return self._quotas.reservation(day_of(moment.now))
 
-    def _asking(self, context: _Context, grants: tuple[Grant, ...]) -> Asking:
+    def _asking(self, context: Context, grants: tuple[Grant, ...]) -> Asking:
         """Everything that the decisions of this request depend on."""
         snapshot = context.moment.snapshot
         return Asking(
@@ -319,11 +289,11 @@ class Gateway:
         )
 
     def _partition(
-        self, context: _Context, collector: Collector, slotted: SlottedVariables
+        self, context: Context, collector: Collector, slotted: SlottedVariables
     ) -> tuple[list[Selected], list[Selected]]:
         """Root fields that the planner answers, and those of the fixed part."""
         assert context.operation is not None
-        root = _root(context.served.schema, context.operation)
+        root = root_type(context.served.schema, context.operation)
         planned: list[Selected] = []
         fixed: list[Selected] = []
         selections = collector.fields(root, [context.operation.node.selection_set])
@@ -340,7 +310,7 @@ class Gateway:
 
     def _planning(
         self,
-        context: _Context,
+        context: Context,
         collector: Collector,
         slotted: SlottedVariables,
         visible: Callable[[Resource], VisibleRelation],
@@ -357,7 +327,7 @@ class Gateway:
 
     def _plan(
         self,
-        context: _Context,
+        context: Context,
         planned: Sequence[Selected],
         collector: Collector,
         slotted: SlottedVariables,
@@ -371,14 +341,14 @@ class Gateway:
         plan = plans.find(key, resources, visible)
         if plan is None:
             planning = self._planning(context, collector, slotted, visible)
-            context.uses = _Uses(planning)
-            plan = plan_operation(planning, _root(context.served.schema, context.operation), planned)
+            context.uses = Uses(planning)
+            plan = plan_operation(planning, root_type(context.served.schema, context.operation), planned)
             plans.keep(key, plan, resources, visible)
         return plan
 
     async def _fixed(
         self,
-        context: _Context,
+        context: Context,
         fixed: Sequence[Selected],
         document: Document,
         operation: Operation,
@@ -397,7 +367,7 @@ class Gateway:
             request.variables,
         )
 
-    def _request_context(self, context: _Context, grants: tuple[Grant, ...]) -> RequestContext:
+    def _request_context(self, context: Context, grants: tuple[Grant, ...]) -> RequestContext:
         snapshot, request = context.moment.snapshot, context.request
         asking = self._asking(context, grants)
         language: Language = "zh" if request.language == "zh" else "en"
@@ -415,6 +385,7 @@ class Gateway:
             load_versions=self._load_versions,
             grants=grants,
             load_used=self._used(context.moment),
+            stream=context.stream,
         )
 
     def _used(self, moment: Moment) -> LoadUsed | None:
@@ -425,7 +396,7 @@ class Gateway:
 
     async def _respond(
         self,
-        context: _Context,
+        context: Context,
         collector: Collector,
         plan: Plan | None,
         delivered: Delivered | None,
@@ -451,15 +422,15 @@ class Gateway:
             broken = rest.data is None
             roots.update(rest.data or {})
         assert context.operation is not None
-        root = _root(context.served.schema, context.operation)
+        root = root_type(context.served.schema, context.operation)
         order = [selected.key for selected in collector.fields(root, [context.operation.node.selection_set])]
         body: dict[str, Any] = {"data": None if broken else {key: roots[key] for key in order if key in roots}}
         if errors:
             body["errors"] = errors
-        body["extensions"] = _extensions(context, plan)
+        body["extensions"] = extensions(context, plan)
         return GraphQLResponse(orjson.dumps(body), True, 200)
 
-    async def _refuse(self, context: _Context, refusal: _Refusal) -> GraphQLResponse:
+    async def _refuse(self, context: Context, refusal: Refusal) -> GraphQLResponse:
         """A request error. One that asked for data is recorded like any answer."""
         if context.paths:
             denied = STATUS[refusal.code] in (403, 429)
@@ -467,10 +438,10 @@ class Gateway:
             try:
                 await self._record(context, Outcome.DENIED if denied else Outcome.FAILED, codes)
             except AuditUnavailable as error:
-                return _refused([context.messages.error(error)], error.code)
-        return _refused(list(refusal.errors), refusal.code)
+                return answer_refused([context.messages.error(error)], error.code)
+        return answer_refused(list(refusal.errors), refusal.code)
 
-    async def _record(self, context: _Context, outcome: Outcome, codes: Sequence[ErrorCode]) -> None:
+    async def _record(self, context: Context, outcome: Outcome, codes: Sequence[ErrorCode]) -> None:
         """Durable before the response leaves. Raises AuditUnavailable: then no data leaves."""
         request = context.request
         principal = request.principal
@@ -483,7 +454,7 @@ class Gateway:
                 person=principal.person,
                 purpose=context.purpose,
                 operation_name=context.operation.name if context.operation else None,
-                operation_hash=context.document.hash if context.document else _hash(request.query),
+                operation_hash=context.document.hash if context.document else text_hash(request.query),
                 document_kind="text",
                 paths=context.paths,
                 items={code: tuple(sorted(names)) for code, names in context.uses.items()},
@@ -512,66 +483,9 @@ class Gateway:
         return {"platform database": "up"}
 
 
-class _Uses(Mapping[str, frozenset[str]]):
-    """What a planning that did not finish had touched, for the record of its refusal."""
-
-    def __init__(self, planning: Planning) -> None:
-        self._planning = planning
-
-    def __getitem__(self, code: str) -> frozenset[str]:
-        return frozenset(self._planning.uses[code])
-
-    def __iter__(self) -> Any:
-        return iter(self._planning.uses)
-
-    def __len__(self) -> int:
-        return len(self._planning.uses)
-
-
 def _undecided(resource: Resource) -> VisibleRelation:
     raise AssertionError(f"no decision is taken on {resource.code} here")
 
 
-def _root(schema: UnifiedSchema, operation: Operation) -> GraphQLObjectType:
-    root = schema.graphql.get_root_type(operation.kind)
-    assert root is not None
-    return root
-
-
-def replace_selections(operation: Operation, nodes: Sequence[Any]) -> Any:
-    """The operation with other root selections: fragments at the root are expanded already."""
-    node = operation.node
-    return type(node)(
-        operation=node.operation,
-        name=node.name,
-        variable_definitions=node.variable_definitions,
-        directives=node.directives,
-        selection_set=SelectionSetNode(selections=tuple(nodes)),
-        loc=node.loc,
-    )
-
-
-async def _run(prepared: _Prepared | None) -> Delivered | None:
+async def _run(prepared: Prepared | None) -> Delivered | None:
     return await prepared.execution.run() if prepared is not None else None
-
-
-def _extensions(context: _Context, plan: Plan | None) -> dict[str, Any]:
-    told: dict[str, Any] = {"requestId": context.request.request_id}
-    if plan is not None:
-        told["purpose"] = context.purpose
-        told["grants"] = plan.grants
-        told["masked"] = plan.masked
-        told["partial"] = plan.partial
-    return told
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
-
-
-def _bare(error: TanglaiError, request_id: str) -> dict[str, Any]:
-    return {"message": error.message, "extensions": {"code": error.code.value, "requestId": request_id}}
-
-
-def _refused(errors: list[dict[str, Any]], code: ErrorCode) -> GraphQLResponse:
-    return GraphQLResponse(orjson.dumps({"errors": errors}), False, STATUS[code])

@@ -27,6 +27,11 @@ class Limits:
     documents_cached: int = 1_000
     plans_cached: int = 4_000
     decisions_cached: int = 20_000
+    events: int = 16
+    """Events of subscriptions that one process answers at the same time."""
+    event_timeout: float = 30.0
+    event_pause: float = 0.2
+    """Between two events of one subscription."""
 
 
 def page_size_error(limits: Limits, place: object) -> BadInput:

@@ -4,7 +4,7 @@ from asyncio import shield
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from aiodataloader import DataLoader
 
@@ -28,13 +28,24 @@ LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequen
 """Resources by code and version, in the order of the keys, None for those that are not kept."""
 
 
+class Stream(Protocol):
+    """What the field of a subscription says besides its answer."""
+
+    def follow(self, key: str) -> None:
+        """There is another event once `key` has changed (tanglai/storage/workflow/feed.py). Said before reading."""
+
+    def finish(self) -> None:
+        """This event is the last one."""
+
+
 @dataclass(eq=False)
 class RequestContext:
     """One request, seen by the fixed part. Lives within one request and one event loop.
 
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
-    None where it cannot be asked. `told` counts the characters of rows in words and predicates.
+    None where it cannot be asked. `stream` is that of a subscription, None in other operations. `told` counts the
+    characters of rows in words and predicates.
     """
 
     snapshot: Snapshot
@@ -46,6 +57,7 @@ class RequestContext:
     load_versions: LoadVersions | None = None
     grants: tuple[Grant, ...] = ()
     load_used: LoadUsed | None = None
+    stream: Stream | None = None
     told: int = 0
     _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
     _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)

@@ -110,6 +110,10 @@ class PlatformDatabase:
         """
         return listening(lambda: self._connect("tanglai listen"), hear)
 
+    def listening_on(self, channel: str, hear: Hear) -> AbstractAsyncContextManager[None]:
+        """As `listening`, for the notifications of another channel, on a connection of its own."""
+        return listening(lambda: self._connect(f"tanglai {channel}"), hear, channel)
+
     # The catalogue
 
     async def load_snapshot(

@@ -19,13 +19,13 @@ Hear = Callable[[str | None], None]
 
 
 @asynccontextmanager
-async def listening(connect: Callable[[], Awaitable[Any]], hear: Hear) -> AsyncIterator[None]:
-    """While open, `hear` is called on the event loop with the payload of every notification.
+async def listening(connect: Callable[[], Awaitable[Any]], hear: Hear, channel: str = CHANNEL) -> AsyncIterator[None]:
+    """While open, `hear` is called on the event loop with the payload of every notification of `channel`.
 
     It is called with None each time that the connection has come (back): notifications may have been missed before.
     Nothing raises; while the database is away, connecting is tried again after 0.05 s, doubling up to 5 s.
     """
-    task = asyncio.create_task(_listen(connect, hear), name="tanglai-listen")
+    task = asyncio.create_task(_listen(connect, hear, channel), name=f"{channel}-listen")
     try:
         yield
     finally:
@@ -34,20 +34,21 @@ async def listening(connect: Callable[[], Awaitable[Any]], hear: Hear) -> AsyncI
             await task
 
 
-async def _listen(connect: Callable[[], Awaitable[Any]], hear: Hear) -> None:
+async def _listen(connect: Callable[[], Awaitable[Any]], hear: Hear, channel: str) -> None:
     pause = _FIRST_PAUSE
     while True:
         # Whatever a dying connection raises, listening goes on.
         try:
             connection = await connect()
         except Exception as error:
-            _log.info("cannot listen for epochs, trying again in at most %.2f s: %s", pause, type(error).__name__)
+            kind = type(error).__name__
+            _log.info("cannot listen on %s, trying again in at most %.2f s: %s", channel, pause, kind)
         else:
             pause = _FIRST_PAUSE
             try:
-                await _attend(connection, hear)
+                await _attend(connection, hear, channel)
             except Exception as error:
-                _log.info("the connection that listens for epochs is lost: %s", type(error).__name__)
+                _log.info("the connection that listens on %s is lost: %s", channel, type(error).__name__)
             finally:
                 connection.terminate()
         # Replicas that lost the database together do not come back together.
@@ -55,7 +56,7 @@ async def _listen(connect: Callable[[], Awaitable[Any]], hear: Hear) -> None:
         pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-async def _attend(connection: Any, hear: Hear) -> None:
+async def _attend(connection: Any, hear: Hear, channel: str) -> None:
     lost = asyncio.Event()
     connection.add_termination_listener(lambda _: lost.set())
 
@@ -63,7 +64,7 @@ async def _attend(connection: Any, hear: Hear) -> None:
         hear(payload)
 
     async with asyncio.timeout(_ANSWER):
-        await connection.add_listener(CHANNEL, heard)
+        await connection.add_listener(channel, heard)
     hear(None)
     while True:
         with suppress(TimeoutError):

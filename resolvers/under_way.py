@@ -1,0 +1,142 @@
+"""In charge of what an operation is while it is on its way through the gateway."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import orjson
+from graphql import GraphQLObjectType, SelectionSetNode
+
+from resolvers.caches import Plans
+from resolvers.document import Document, Documents, Operation
+from resolvers.execution import Execution
+from resolvers.messages import STATUS, Messages
+from resolvers.plan import Plan
+from resolvers.planner import Planning
+from resolvers.requests import GraphQLRequest, GraphQLResponse
+from schema.context import Stream
+from schema.unified import UnifiedSchema
+from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+from tanglai.storage.quota_ledger import Reservation
+from tanglai.storage.replica import Moment
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """What belongs to one snapshot: schema, documents and plans go when it goes."""
+
+    schema: UnifiedSchema
+    documents: Documents
+    plans: Plans
+
+
+@dataclass(slots=True)
+class Context:
+    """One request on its way; `stream` where it is an event of a subscription."""
+
+    request: GraphQLRequest
+    began: float
+    moment: Moment
+    served: Served
+    messages: Messages
+    stream: Stream | None
+    purpose: str | None = None
+    document: Document | None = None
+    operation: Operation | None = None
+    paths: tuple[str, ...] = ()
+    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    grants: tuple[str, ...] = ()
+    rows: Mapping[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A plan that may run now."""
+
+    plan: Plan
+    execution: Execution
+    reservation: Reservation | None
+
+    def settle(self) -> None:
+        """Gives back what the execution did not use, however it ended."""
+        if self.reservation is not None:
+            self.reservation.settle(self.execution.meter.spent())
+
+
+class Refusal(Exception):
+    """A request error on its way out: no `data`."""
+
+    def __init__(self, errors: tuple[dict[str, Any], ...], code: ErrorCode) -> None:
+        super().__init__(code)
+        self.errors = errors
+        self.code = code
+
+
+class WriteByGet(BadInput):
+    """GraphQL over HTTP: status 405 whatever the media type."""
+
+    def __init__(self) -> None:
+        super().__init__("only queries may be sent by GET")
+
+
+class Uses(Mapping[str, frozenset[str]]):
+    """What a planning that did not finish had touched, for the record of its refusal."""
+
+    def __init__(self, planning: Planning) -> None:
+        self._planning = planning
+
+    def __getitem__(self, code: str) -> frozenset[str]:
+        return frozenset(self._planning.uses[code])
+
+    def __iter__(self) -> Any:
+        return iter(self._planning.uses)
+
+    def __len__(self) -> int:
+        return len(self._planning.uses)
+
+
+def root_type(schema: UnifiedSchema, operation: Operation) -> GraphQLObjectType:
+    """The type of the operation's root fields; validation has seen that there is one."""
+    root = schema.graphql.get_root_type(operation.kind)
+    assert root is not None
+    return root
+
+
+def replace_selections(operation: Operation, nodes: Sequence[Any]) -> Any:
+    """The operation with other root selections: fragments at the root are expanded already."""
+    node = operation.node
+    return type(node)(
+        operation=node.operation,
+        name=node.name,
+        variable_definitions=node.variable_definitions,
+        directives=node.directives,
+        selection_set=SelectionSetNode(selections=tuple(nodes)),
+        loc=node.loc,
+    )
+
+
+def extensions(context: Context, plan: Plan | None) -> dict[str, Any]:
+    """The entry `extensions` of a response."""
+    told: dict[str, Any] = {"requestId": context.request.request_id}
+    if plan is not None:
+        told["purpose"] = context.purpose
+        told["grants"] = plan.grants
+        told["masked"] = plan.masked
+        told["partial"] = plan.partial
+    return told
+
+
+def text_hash(text: str) -> str:
+    """SHA-256 in hexadecimal digits; of any text, also one that is not Unicode."""
+    return hashlib.sha256(text.encode("utf-8", "replace")).hexdigest()
+
+
+def bare(error: TanglaiError, request_id: str) -> dict[str, Any]:
+    """An error before there is a snapshot to word it by."""
+    return {"message": error.message, "extensions": {"code": error.code.value, "requestId": request_id}}
+
+
+def answer_refused(errors: list[dict[str, Any]], code: ErrorCode) -> GraphQLResponse:
+    """The response to a request error: no `data`."""
+    return GraphQLResponse(orjson.dumps({"errors": errors}), False, STATUS[code])

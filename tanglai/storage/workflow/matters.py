@@ -1,0 +1,200 @@
+"""In charge of matters as rows: what one is, and reading them with their events and deadlines."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+
+from tanglai.catalogue.workflow.machines import Machine, MatterKind, State, machine
+from tanglai.catalogue.workflow.parties import Party
+from tanglai.storage.rows import decode
+
+
+@dataclass(frozen=True, slots=True)
+class Matter:
+    """One matter as a row. Departments are credit codes; `document` holds what was given, in the form of its kind."""
+
+    id: str
+    kind: MatterKind
+    rule_set: str
+    rule_version: int
+    state: str
+    version: int
+    closed: bool
+    requester: str | None
+    provider: str | None
+    coordinator: str | None
+    resource: str | None
+    grant: str | None
+    parent: str | None
+    opened_at: datetime
+    changed_at: datetime
+    document: Mapping[str, Any]
+
+    @property
+    def machine(self) -> Machine:
+        return machine(self.kind)
+
+    @property
+    def standing(self) -> State:
+        return self.machine.states[self.state]
+
+    def department(self, party: Party) -> str | None:
+        """Credit code of a party; None where there is none, and for the platform."""
+        parties = {
+            Party.REQUESTER: self.requester,
+            Party.PROVIDER: self.provider,
+            Party.COORDINATOR: self.coordinator,
+        }
+        return parties.get(party)
+
+
+@dataclass(frozen=True, slots=True)
+class MatterEvent:
+    """One step of a matter: who, when, why, and what was given. `department` None: the platform itself."""
+
+    matter: str
+    version: int
+    event: str
+    before: str
+    after: str
+    party: Party
+    role: str
+    department: str | None
+    client: str
+    person: str | None
+    at: datetime
+    reason: str
+    given: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Deadline:
+    """One deadline of a matter. `days` counts working days; `ended` None: it runs; `met`: what was due was done."""
+
+    matter: str
+    kind: str
+    department: str
+    rule_set: str
+    rule_version: int
+    days: int
+    extended_days: int
+    started_on: date
+    paused_on: date | None
+    due_on: date
+    provisional: bool
+    ended_on: date | None
+    met: bool | None
+    flagged_at: datetime | None
+
+    def overdue(self, today: date) -> bool:
+        """Whether it was missed: over before what was due was done."""
+        if self.ended_on is None:
+            return self.paused_on is None and self.due_on < today
+        return bool(self.met) and self.due_on < self.ended_on
+
+
+COLUMNS = (
+    "m.id, m.kind, m.rule_set, m.rule_version, m.state, m.version, m.closed, m.requester, m.provider, m.coordinator, "
+    "m.resource, m.grant_id, m.parent, m.opened_at, m.changed_at, m.document"
+)
+
+
+def matter_of(row: Any) -> Matter:
+    """The matter in a row with `COLUMNS`."""
+    return Matter(
+        row["id"],
+        MatterKind(row["kind"]),
+        row["rule_set"],
+        row["rule_version"],
+        row["state"],
+        row["version"],
+        row["closed"],
+        row["requester"],
+        row["provider"],
+        row["coordinator"],
+        row["resource"],
+        row["grant_id"],
+        row["parent"],
+        row["opened_at"],
+        row["changed_at"],
+        decode(row["document"]),
+    )
+
+
+def event_of(row: Any) -> MatterEvent:
+    return MatterEvent(
+        row["matter"],
+        row["version"],
+        row["event"],
+        row["from_state"],
+        row["to_state"],
+        Party(row["party"]),
+        row["role"],
+        row["department"],
+        row["client"],
+        row["person"],
+        row["at"],
+        row["reason"],
+        decode(row["document"]),
+    )
+
+
+def deadline_of(row: Any) -> Deadline:
+    return Deadline(
+        row["matter"],
+        row["kind"],
+        row["department"],
+        row["rule_set"],
+        row["rule_version"],
+        row["days"],
+        row["extended_days"],
+        row["started_on"],
+        row["paused_on"],
+        row["due_on"],
+        row["provisional"],
+        row["ended_on"],
+        row["met"],
+        row["flagged_at"],
+    )
+
+
+async def find(connection: Any, id: str) -> Matter | None:
+    """The matter `id`, whoever asks."""
+    row = await connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE m.id = $1", id)
+    return matter_of(row) if row is not None else None
+
+
+async def events(connection: Any, ids: Sequence[str]) -> dict[str, list[MatterEvent]]:
+    """Every step of each of the matters `ids`, the oldest first."""
+    rows = await connection.fetch("SELECT * FROM matter_event WHERE matter = ANY($1) ORDER BY matter, version", ids)
+    return _by_matter(ids, [event_of(row) for row in rows])
+
+
+async def deadlines(connection: Any, ids: Sequence[str]) -> dict[str, list[Deadline]]:
+    """The deadlines of each of the matters `ids`, the oldest first."""
+    rows = await connection.fetch("SELECT * FROM deadline WHERE matter = ANY($1) ORDER BY matter, id", ids)
+    return _by_matter(ids, [deadline_of(row) for row in rows])
+
+
+def _by_matter(ids: Sequence[str], found: Sequence[Any]) -> dict[str, list[Any]]:
+    grouped: dict[str, list[Any]] = {id: [] for id in ids}
+    for entry in found:
+        grouped[entry.matter].append(entry)
+    return grouped
+
+
+def visible_to(matter: Matter, department: str) -> bool:
+    """Whether `department` may read the matter: its parties, and while it is being drafted its author alone."""
+    author = matter.requester if matter.kind in _BY_REQUESTER else matter.provider
+    if matter.state in _DRAFTED and matter.kind in (MatterKind.APPLICATION, MatterKind.ENTRY):
+        return department == author
+    return department in (matter.requester, matter.provider, matter.coordinator)
+
+
+_BY_REQUESTER = frozenset({MatterKind.APPLICATION})
+_DRAFTED = frozenset({"DRAFT", "CONSENTED"})
+VISIBLE = """(m.requester = $1 OR m.provider = $1 OR m.coordinator = $1)
+AND NOT (m.kind = 'APPLICATION' AND m.state IN ('DRAFT', 'CONSENTED') AND m.requester <> $1)
+AND NOT (m.kind = 'ENTRY' AND m.state = 'DRAFT' AND m.provider <> $1)"""
+"""The same as a condition on rows of `matter m`, `$1` the department; a test holds the two together."""

@@ -51,7 +51,7 @@ def test_all_of_a_wrong_form_is_told() -> None:
         "issued: day is out of range for month",
         "reference: `reference` is missing",
         "rest[0].to: `to` is missing",
-        "rest[1]: not a date",
+        "rest[1]: not a date of the form YYYY-MM-DD",
         "make_up: not a list",
         "note: unknown field `note`",
     ]

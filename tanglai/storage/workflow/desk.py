@@ -61,7 +61,7 @@ class Desk:
             raise
 
     async def read(self, read: Callable[[Any], Awaitable[T]]) -> T:
-        """What `read` makes of a connection, tried once more on another where that was dead. Raises PolicyUnavailable."""
+        """What `read` makes of a connection, once more on another where that was dead. Raises PolicyUnavailable."""
         try:
             async with self._database.session() as connection:
                 return await read(connection)

@@ -25,7 +25,7 @@ CREATE TABLE grant_use (
     last_use timestamptz NOT NULL,
     PRIMARY KEY (grant_id, day)
 ) WITH (fillfactor = 80);
-COMMENT ON TABLE grant_use IS 'use per grant and day of Asia/Shanghai; rows count for each grant used on their resource';
+COMMENT ON TABLE grant_use IS 'use per grant and day of Asia/Shanghai; rows count for each grant used on them';
 
 CREATE TABLE purpose_use (
     side text NOT NULL CHECK (side IN ('PROVIDER', 'REQUESTER')),

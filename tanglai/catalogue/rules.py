@@ -35,6 +35,8 @@ class DeadlineKind(StrEnum):
     """The provider's supply after an approval."""
     COMPLIANCE = "COMPLIANCE"
     """The correction period of a suspended grant, whose days the suspension gives."""
+    CONSULTATION = "CONSULTATION"
+    """The provider's position in a consultation. No text sets a time; after it the requester need not wait longer."""
 
 
 @dataclass(frozen=True, slots=True)

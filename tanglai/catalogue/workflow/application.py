@@ -128,6 +128,7 @@ def answered(
     snapshot: Snapshot,
     now: datetime,
     confirmed: Sequence[str] = (),
+    basis: GrantBasis = GrantBasis.APPLICATION,
 ) -> tuple[Grant, bool]:
     """The grant that a positive reply creates, and whether it is less than was asked for.
 
@@ -136,31 +137,20 @@ def answered(
     """
     at = ("terms",)
     terms, less = narrowed(document, given, at=at)
-    grant = grant_of(terms, id=id, requester=requester, basis=GrantBasis.APPLICATION, snapshot=snapshot, now=now, at=at)
+    grant = grant_of(terms, id=id, requester=requester, basis=basis, snapshot=snapshot, now=now, at=at)
     if grant.valid_from < now:  # the reply opens nothing for the past
         terms.pop("validFrom")
-        grant = grant_of(
-            terms, id=id, requester=requester, basis=GrantBasis.APPLICATION, snapshot=snapshot, now=now, at=at
-        )
+        grant = grant_of(terms, id=id, requester=requester, basis=basis, snapshot=snapshot, now=now, at=at)
     problems = unconfirmed(grant, snapshot.resources[grant.resource], confirmed, ("confirmDisclosure",))
-    problems += _beyond(document, grant, requester=requester, snapshot=snapshot, now=now)
+    problems += _beyond(document, grant, snapshot=snapshot, now=now)
     if problems:
         raise InvalidAct(problems)
     return grant, less
 
 
-def _beyond(
-    document: Mapping[str, Any], grant: Grant, *, requester: str, snapshot: Snapshot, now: datetime
-) -> list[Problem]:
+def _beyond(document: Mapping[str, Any], grant: Grant, *, snapshot: Snapshot, now: datetime) -> list[Problem]:
     """A validity that starts before or ends after the one asked for."""
-    asked = grant_of(
-        document,
-        id="asked",
-        requester=requester,
-        basis=GrantBasis.APPLICATION,
-        snapshot=snapshot,
-        now=now,
-    )
+    asked = grant_of(document, id="asked", requester=grant.requester, basis=grant.basis, snapshot=snapshot, now=now)
     problems = []
     if grant.valid_from < asked.valid_from:
         problems.append(Problem(("terms", "validFrom"), ProblemCode.TOO_WIDE, "earlier than asked for"))

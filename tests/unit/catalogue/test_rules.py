@@ -24,12 +24,14 @@ def test_the_names_are_those_of_the_files() -> None:
     [
         ("ningxia-measures", DeadlineKind.REPLY, None, TEN, None, False, "Art. 11(3)"),
         ("ningxia-measures", DeadlineKind.OBLIGATION, 15, {}, None, False, "Art. 8"),
+        ("ningxia-measures", DeadlineKind.CONSULTATION, 10, {}, None, False, "Art. 11(4)"),
         ("order-809", DeadlineKind.REPLY, None, {UNCONDITIONAL: 1} | TEN, 10, True, "Order 809 Art. 21"),
         ("order-809", DeadlineKind.OBLIGATION, 10, {}, 5, False, "Order 809 Art. 17"),
         ("order-809", DeadlineKind.AUDIT, 2, {}, None, False, "Order 809 Art. 17"),
         ("order-809", DeadlineKind.SUPPLY, 20, {}, None, False, "Order 809 Art. 22"),
         ("order-809", DeadlineKind.CORRECTION, 10, {}, None, False, "Order 809 Art. 26"),
         ("order-809", DeadlineKind.COMPLIANCE, None, {}, None, False, "Order 809 Art. 27"),
+        ("order-809", DeadlineKind.CONSULTATION, 10, {}, None, False, "Order 809 Art. 28"),
     ],
 )
 def test_deadlines(
@@ -48,7 +50,7 @@ def test_deadlines(
 
 
 def test_other_deadlines_there_are_none() -> None:
-    assert set(MEASURES.deadlines) == {DeadlineKind.REPLY, DeadlineKind.OBLIGATION}
+    assert set(MEASURES.deadlines) == {DeadlineKind.REPLY, DeadlineKind.OBLIGATION, DeadlineKind.CONSULTATION}
     assert set(ORDER.deadlines) == set(DeadlineKind)
 
 

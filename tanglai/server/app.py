@@ -47,6 +47,10 @@ class Application:
         self.failure: Exception | None = None
         """Why the lifespan did not begin, or did not end well."""
 
+    def stop(self) -> None:
+        """End what would never end by itself: the process stops."""
+        self._http.streams.stop()
+
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
             await self._live(receive, send)
@@ -112,9 +116,11 @@ def build_app(
         raise ValueError("demo routes need the setting `demo_issuer`")
     observations = observations or Observations()
     slots = Slots(settings.max_concurrent)
-    http = GraphQLEndpoint(gateway, entrance, settings, slots, observations)
-    websocket = WebSocketEndpoint(gateway, entrance, settings, slots, observations, clock)
+    subscriptions = Slots(settings.max_subscriptions)
+    http = GraphQLEndpoint(gateway, entrance, settings, slots, subscriptions, observations, clock)
+    websocket = WebSocketEndpoint(gateway, entrance, settings, slots, subscriptions, observations, clock)
     observations.watch("tanglai_operations_running", "Operations in the gateway", lambda: slots.running)
+    observations.watch("tanglai_subscriptions", "Subscriptions", lambda: subscriptions.running)
     observations.watch("tanglai_websockets", "WebSocket connections", lambda: websocket.connections.running)
     status = StatusRoutes(gateway, entrance)
     routes = [*status.routes(), *(pages or Pages()).routes()]

@@ -5,7 +5,7 @@ import gc
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from tanglai.storage.errors import SchemaMismatch
 from tanglai.storage.keys import KEY_BYTES, KeyRecord, KeyStoreError, MasterKey
 from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Replica
+from tanglai.storage.workflow.feed import Feed
 
 _log = logging.getLogger(__name__)
 
@@ -62,6 +63,12 @@ class Node:
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         return await self._started().execute(request)
+
+    def streams(self, request: GraphQLRequest) -> bool:
+        return self._gateway is not None and self._gateway.streams(request)
+
+    def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
+        return self._started().subscribe(request)
 
     async def sdl(self) -> str:
         return await self._started().sdl()
@@ -120,6 +127,7 @@ class Node:
             load_versions=database.load_versions,
             cubes=database,
             quotas=quotas,
+            feed=await stack.enter_async_context(Feed(database)),
         )
         await self._gateway.schema()
         try:
@@ -192,6 +200,7 @@ def limits_of(settings: Settings) -> Limits:
         roots=settings.max_roots,
         page=settings.max_page,
         source_timeout=settings.source_seconds,
+        event_timeout=settings.request_seconds,
     )
 
 

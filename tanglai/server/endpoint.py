@@ -6,19 +6,23 @@ A page of another site cannot make a browser send that header without a prefligh
 """
 
 import asyncio
+import contextlib
 import gzip
 import re
 import secrets
 import time
+from collections.abc import AsyncGenerator, Callable
+from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
 from authz.principal import Principal
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server import parameters
-from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse
-from tanglai.server.identity import Entrance, bearer
-from tanglai.server.media import Media, is_json_body, language, response_media, takes_gzip
+from tanglai.server.events import EventStream, EventStreams, Framing
+from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse, SubscribingGateway
+from tanglai.server.identity import Claims, Entrance, bearer
+from tanglai.server.media import Media, is_json_body, language, response_framing, response_media, takes_gzip
 from tanglai.server.observations import Observations
 from tanglai.server.refusals import Headers, Refusal, busy, error_body, headers_of, internal, status_of
 from tanglai.server.settings import Settings
@@ -42,10 +46,18 @@ class GraphQLEndpoint:
     """The ASGI application of `/graphql` for HTTP."""
 
     def __init__(
-        self, gateway: Gateway, entrance: Entrance, settings: Settings, slots: Slots, observations: Observations
+        self,
+        gateway: Gateway,
+        entrance: Entrance,
+        settings: Settings,
+        slots: Slots,
+        subscriptions: Slots,
+        observations: Observations,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._gateway, self._entrance, self._settings = gateway, entrance, settings
-        self._slots, self._observations = slots, observations
+        self._slots, self._subscriptions, self._observations = slots, subscriptions, observations
+        self.streams = EventStreams(clock)
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -55,8 +67,9 @@ class GraphQLEndpoint:
         extra: Headers = ()
         code: str | None = None
         try:
-            response = await self._answer(exchange, receive)
-            status, body = _status(response, exchange.media), response.body
+            request = await self._request(exchange, receive)
+            response = await self._respond(exchange, request, receive, send)
+            status, body = exchange.answer(response) if response is not None else (200, b"")
             extra = _ALLOW_POST if status == 405 else ()
         except Preflight:
             status = 204
@@ -71,34 +84,38 @@ class GraphQLEndpoint:
         except Exception as error:
             self._observations.failed("graphql", exchange.request_id, error)
             status, body, extra, code = _refused(internal(), exchange)
-        if status != CLIENT_LEFT:
+        if status != CLIENT_LEFT and exchange.stream is None:
             await self._send(send, exchange, status, body, extra)
         self._observations.answered(
             "graphql",
             status=status,
             seconds=time.perf_counter() - started,
-            size=len(body),
+            size=len(body) if exchange.stream is None else exchange.stream.sent,
             request_id=exchange.request_id,
             method=scope["method"],
             principal=exchange.principal,
             code=code,
         )
 
-    async def _answer(self, exchange: "_Exchange", receive: Receive) -> GraphQLResponse:
+    async def _request(self, exchange: "_Exchange", receive: Receive) -> GraphQLRequest:
+        """What is asked, and who asks. Raises TanglaiError, Preflight, ClientLeft."""
         method, headers = exchange.method, exchange.headers
         if method == "OPTIONS":
             raise Preflight
         if method not in ("POST", "GET"):
             raise Refusal(405, "use POST, or GET for queries", headers=_ALLOW)
         media = response_media(headers.get(b"accept"))
-        if media is None:
+        exchange.framing = response_framing(headers.get(b"accept"))
+        if media is None and exchange.framing is None:
             raise Refusal(406, "the answer is application/graphql-response+json or application/json")
-        exchange.media = media
+        exchange.only_events = media is None
+        exchange.media = media or Media.JSON
+        exchange.content_type = exchange.media.value
         if exchange.repeated & _ONCE:
             raise Refusal(400, "a header is given twice")
         authorization = headers.get(b"authorization")
-        token = bearer([authorization.decode("latin-1")] if authorization is not None else [])
-        principal, _ = await self._entrance.admit(token)
+        exchange.token = bearer([authorization.decode("latin-1")] if authorization is not None else [])
+        principal, exchange.claims = await self._entrance.admit(exchange.token)
         exchange.principal = principal
         limits = self._settings
         if method == "POST":
@@ -112,7 +129,7 @@ class GraphQLEndpoint:
             if len(exchange.query_string) > limits.max_body_bytes:
                 raise Refusal(414, "the query string is too long", code=ErrorCode.LIMIT_EXCEEDED)
             asked = parameters.from_query_string(exchange.query_string, max_variables=limits.max_variables_bytes)
-        request = GraphQLRequest(
+        return GraphQLRequest(
             query=asked.query,
             operation_name=asked.operation_name,
             variables=asked.variables,
@@ -123,8 +140,59 @@ class GraphQLEndpoint:
             request_id=exchange.request_id,
             read_only=method == "GET",
         )
-        with self._slots, Watch(receive, limits.request_seconds):
-            return await self._gateway.execute(request)
+
+    async def _respond(
+        self, exchange: "_Exchange", request: GraphQLRequest, receive: Receive, send: Send
+    ) -> GraphQLResponse | None:
+        """The response, or None where the events of a subscription were it.
+
+        They are for a client that names how it reads events, in a POST; a range such as `*/*` names nothing.
+        """
+        gateway = self._gateway
+        if exchange.framing is None or request.read_only or not isinstance(gateway, SubscribingGateway):
+            streams = False
+        else:
+            streams = gateway.streams(request)
+        if streams:
+            return await self._stream(exchange, request, receive, send)
+        with self._slots, Watch(receive, self._settings.request_seconds):
+            return await gateway.execute(request)
+
+    async def _stream(
+        self, exchange: "_Exchange", request: GraphQLRequest, receive: Receive, send: Send
+    ) -> GraphQLResponse | None:
+        """A subscription as one long response, which holds no slot: the gateway bounds what events it answers.
+
+        Where it cannot begin for the platform's own reasons, that is the response.
+        """
+        framing, claims = exchange.framing, exchange.claims
+        assert framing is not None
+        assert claims is not None
+        with self._subscriptions:
+            async with contextlib.aclosing(self._events(exchange, request)) as responses:
+                with Watch(receive, self._settings.request_seconds):
+                    first = await anext(responses)
+                if first.status >= 500:
+                    return first
+                headers = [*self._headers(exchange), (b"content-type", framing.media), (b"x-accel-buffering", b"no")]
+                stream = exchange.stream = EventStream(framing, send, exchange.request_id)
+                with self.streams.running(stream, claims, receive):
+                    admit = partial(self._entrance.admit, exchange.token)
+                    await stream.run(first, responses, admit, headers)
+        return None
+
+    async def _events(self, exchange: "_Exchange", request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
+        gateway = self._gateway
+        assert isinstance(gateway, SubscribingGateway)
+        try:
+            async with contextlib.aclosing(gateway.subscribe(request)) as responses:
+                async for response in responses:
+                    yield response
+        except TanglaiError:
+            raise
+        except Exception as error:
+            self._observations.failed("graphql", exchange.request_id, error)
+            raise internal() from None
 
     async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
         limit = self._settings.max_body_bytes
@@ -150,9 +218,9 @@ class GraphQLEndpoint:
             raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
 
     async def _send(self, send: Send, exchange: "_Exchange", status: int, body: bytes, extra: Headers) -> None:
-        headers = [*_COMMON, (b"x-request-id", exchange.request_id.encode()), *extra]
+        headers = [*self._headers(exchange), *extra]
         if body:
-            headers.append((b"content-type", exchange.media.value))
+            headers.append((b"content-type", exchange.content_type))
         threshold = self._settings.compress_from_bytes
         if threshold and len(body) >= threshold:
             headers.append((b"vary", b"Accept-Encoding"))
@@ -161,12 +229,15 @@ class GraphQLEndpoint:
                 headers.append((b"content-encoding", b"gzip"))
         if status != 204:
             headers.append((b"content-length", b"%d" % len(body)))
-        if self._origins:
-            headers += self._cors(exchange)
-        elif status == 204:
+        if status == 204 and not self._origins:
             headers += _ALLOW
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
+
+    def _headers(self, exchange: "_Exchange") -> list[tuple[bytes, bytes]]:
+        """Those of every response."""
+        headers = [*_COMMON, (b"x-request-id", exchange.request_id.encode())]
+        return [*headers, *self._cors(exchange)] if self._origins else headers
 
     def _cors(self, exchange: "_Exchange") -> Headers:
         """Cross-origin headers (Fetch standard) for origins that the settings name; no credentials, no wildcard."""
@@ -191,7 +262,21 @@ class Preflight(Exception):
 class _Exchange:
     """What is known of one request and its answer so far."""
 
-    __slots__ = ("headers", "media", "method", "principal", "query_string", "repeated", "request_id")
+    __slots__ = (
+        "claims",
+        "content_type",
+        "framing",
+        "headers",
+        "media",
+        "method",
+        "only_events",
+        "principal",
+        "query_string",
+        "repeated",
+        "request_id",
+        "stream",
+        "token",
+    )
 
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
@@ -199,7 +284,24 @@ class _Exchange:
         self.headers, self.repeated = read_headers(scope)
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         self.media = Media.JSON
+        self.content_type = Media.JSON.value
+        self.framing: Framing | None = None
+        self.only_events = False
         self.principal: Principal | None = None
+        self.claims: Claims | None = None
+        self.token = ""
+        self.stream: EventStream | None = None
+
+    def answer(self, response: GraphQLResponse) -> tuple[int, bytes]:
+        """Status and body of `response`: under application/json a well-formed request has status 200, whatever GraphQL
+        says of it, and so it has as the one event of a client that takes nothing but events.
+        """
+        if response.status == 405 or response.status >= 500:
+            return response.status, response.body
+        if self.only_events and self.framing is not None:
+            self.content_type = self.framing.media
+            return 200, self.framing.whole(response.body)
+        return response.status if self.media is Media.GRAPHQL else 200, response.body
 
 
 def read_headers(scope: Scope) -> tuple[dict[bytes, bytes], set[bytes]]:
@@ -241,13 +343,6 @@ def purpose(given: bytes | None) -> str | None:
 
 def _too_long(limit: int) -> Refusal:
     return Refusal(413, f"the body has more than {limit} bytes", code=ErrorCode.LIMIT_EXCEEDED, headers=_CLOSE)
-
-
-def _status(response: GraphQLResponse, media: Media) -> int:
-    """Under application/json a well-formed request has status 200, whatever GraphQL says of it."""
-    if media is Media.GRAPHQL or response.status == 405 or response.status >= 500:
-        return response.status
-    return 200
 
 
 def _refused(error: TanglaiError, exchange: _Exchange) -> tuple[int, bytes, Headers, str]:

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 
+from tanglai.server.events import Framing, Framings
+
 MAX_HEADER = 1024
 
 
@@ -72,6 +74,20 @@ def _quality(text: str) -> float:
     except ValueError:
         return 0.0
     return quality if 0 <= quality <= 1 else 0.0
+
+
+@lru_cache(maxsize=512)
+def response_framing(accept: bytes | None) -> Framing | None:
+    """The framing of events that the client names and likes best; None where it names none. No range names one."""
+    best, chosen = 0.0, None
+    for name, parameters, quality in _ranges(accept) if accept and len(accept) <= MAX_HEADER else ():
+        if quality <= best:
+            continue
+        if name == "text/event-stream":
+            best, chosen = quality, Framings.EVENTS.value
+        elif name == "multipart/mixed" and parameters.get("subscriptionspec") == "1.0":
+            best, chosen = quality, Framings.PARTS.value
+    return chosen
 
 
 @lru_cache(maxsize=128)

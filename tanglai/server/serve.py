@@ -7,6 +7,7 @@ from math import ceil
 import uvicorn
 from starlette.types import ASGIApp
 
+from tanglai.server.app import Application
 from tanglai.server.observations import Observations
 from tanglai.server.settings import Settings
 
@@ -43,6 +44,11 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         if self.started and not self.should_exit and self._on_ready is not None:
             self._on_ready(self.url)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if isinstance(self.config.app, Application):
+            self.config.app.stop()
+        await super().shutdown(sockets)
 
     @property
     def url(self) -> str:

@@ -85,6 +85,7 @@ class Settings(BaseSettings):
     max_concurrent: int = Field(default=256, ge=1)
     max_websockets: int = Field(default=1_000, ge=0)
     max_operations: int = Field(default=32, ge=1)
+    max_subscriptions: int = Field(default=2_000, ge=0)
     websocket_init_seconds: float = Field(default=10, gt=0)
     audit_queue: int = Field(default=10_000, ge=1)
     audit_seconds: float = Field(default=10, gt=0)

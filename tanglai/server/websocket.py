@@ -47,11 +47,13 @@ class WebSocketEndpoint:
         entrance: Entrance,
         settings: Settings,
         slots: Slots,
+        subscriptions: Slots,
         observations: Observations,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.gateway, self.entrance, self.settings = gateway, entrance, settings
-        self.slots, self.observations, self.clock = slots, observations, clock
+        self.slots, self.subscriptions = slots, subscriptions
+        self.observations, self.clock = observations, clock
         self.connections = Slots(settings.max_websockets)
         self._origins = frozenset(settings.allowed_origins)
 
@@ -232,12 +234,15 @@ class _Connection:
             principal = await self._principal()
             async with contextlib.aclosing(self._responses(self._request(asked, principal, number))) as responses:
                 async for response in responses:
+                    if size:  # a later event is for whoever may still hear it
+                        await self._principal()
                     size += len(response.body)
                     if not response.executed:
                         status = response.status
                         await self._fail(key, orjson.loads(response.body)["errors"])
                         return
                     await self._say(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), response.body))
+                    del response  # an idle subscription holds none
             await self._complete(key)
         except TanglaiError as error:
             status, code = status_of(error), error.code.value
@@ -291,9 +296,11 @@ class _Connection:
         """The events of a subscription; else one response, within the time limit and the slots of the process."""
         gateway = self._endpoint.gateway
         if isinstance(gateway, SubscribingGateway) and gateway.streams(request):
-            async with contextlib.aclosing(gateway.subscribe(request)) as events:
-                async for response in events:
-                    yield response
+            with self._endpoint.subscriptions:
+                async with contextlib.aclosing(gateway.subscribe(request)) as events:
+                    async for response in events:
+                        yield response
+                        del response
             return
         with self._endpoint.slots:
             try:

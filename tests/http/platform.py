@@ -160,6 +160,14 @@ def _schema(gateway: TinyGateway) -> GraphQLSchema:
             number += 1
             await asyncio.sleep(0.005)
 
+    async def never(*_: Any) -> AsyncGenerator[int, None]:
+        yield 0
+        await asyncio.Event().wait()
+
+    async def breaks(*_: Any) -> AsyncGenerator[int, None]:
+        yield 0
+        raise OSError("db.internal refused")
+
     query = GraphQLObjectType(
         "Query",
         {
@@ -180,6 +188,8 @@ def _schema(gateway: TinyGateway) -> GraphQLSchema:
         {
             "count": GraphQLField(GraphQLInt, args=to, subscribe=count, resolve=lambda event, *_, **__: event),
             "forever": GraphQLField(GraphQLInt, subscribe=forever, resolve=lambda event, *_: event),
+            "never": GraphQLField(GraphQLInt, subscribe=never, resolve=lambda event, *_: event),
+            "breaks": GraphQLField(GraphQLInt, subscribe=breaks, resolve=lambda event, *_: event),
         },
     )
     return GraphQLSchema(query, mutation, subscription)

@@ -161,12 +161,23 @@ def test_one_socket_decides_each_operation_anew(platform: Platform) -> None:
 
 
 @case(24)
-@pytest.mark.parametrize("accept", ["multipart/mixed", "multipart/mixed;deferSpec=20220824", "text/event-stream"])
+@pytest.mark.parametrize("accept", ["multipart/mixed", "multipart/mixed;deferSpec=20220824"])
 def test_nobody_can_ask_for_incremental_delivery(platform: Platform, accept: str) -> None:
     for query in (NAMES, residents("", "nodes { name ... @defer { passport } }")):
         answer = post(platform, query, accept=accept)
         assert answer.status == 406
         assert "data" not in answer.json
+
+
+@case(24)
+@pytest.mark.parametrize("accept", ["text/event-stream", "multipart/mixed;subscriptionSpec=1.0"])
+def test_who_takes_events_gets_a_whole_answer_as_one(platform: Platform, accept: str) -> None:
+    whole = post(platform, NAMES, accept=accept)
+    assert whole.body.count(b'{"data":{"data":') == 1
+    deferred = post(platform, residents("", "nodes { name ... @defer { passport } }"), accept=accept)
+    assert deferred.body.count(b'"code":"BAD_INPUT"') == 1
+    assert b'"data"' not in deferred.body
+    assert b"secret" not in deferred.body
 
 
 @case(24, twin=True)

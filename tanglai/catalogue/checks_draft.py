@@ -145,6 +145,10 @@ class _Reader:
             (replace(source, department=codes.get(source.department, source.department)), origin)
             for source, origin in self.found["sources"]
         ]
+        self.found["categories"] = [
+            (replace(category, leads=tuple(codes.get(lead, lead) for lead in category.leads)), origin)
+            for category, origin in self.found["categories"]
+        ]
         self.found["resources"] = [
             (_with_codes(resource, codes), origin) for resource, origin in self.found["resources"]
         ]

@@ -9,7 +9,10 @@ from tanglai.catalogue.checks_world import Finding, World
 from tanglai.catalogue.divisions import successors
 from tanglai.catalogue.documents_base import Path
 from tanglai.catalogue.identity import is_credit_code
-from tanglai.catalogue.model import Category, Department, Division, OrganisationKind, Source
+from tanglai.catalogue.model import Branch, Category, Department, Division, Level, OrganisationKind, Source
+
+BRANCH_DIGITS = {Branch.BASIC: "1", Branch.THEMATIC: "2", Branch.DEPARTMENTAL: "3"}
+"""First digit (类) of a category's code by branch (guide of 2017)."""
 
 _SECRET_NAMES = frozenset(
     {
@@ -47,6 +50,7 @@ def division_findings(division: Division, world: World) -> Iterator[Finding]:
 
 
 def category_findings(category: Category, world: World) -> Iterator[Finding]:
+    yield from _leads(category, world)
     if category.parent is None:
         return
     if category.parent not in world.categories:
@@ -56,12 +60,38 @@ def category_findings(category: Category, world: World) -> Iterator[Finding]:
         yield Finding("category", ("code",), message)
 
 
+def _leads(category: Category, world: World) -> Iterator[Finding]:
+    """Base libraries and themes have lead departments, one for each government (Art. 10(2), 10(3))."""
+    rule = "lead-department" if category.code.startswith(BRANCH_DIGITS[Branch.BASIC]) else "theme-department"
+    if category.leads and category.code.startswith(BRANCH_DIGITS[Branch.DEPARTMENTAL]):
+        yield Finding(rule, ("leads",), "only base libraries and themes have lead departments")
+    governments: dict[tuple[Level, str], str] = {}
+    for index, lead in enumerate(category.leads):
+        path: Path = ("leads", index)
+        yield from world.department_faults(lead, path)
+        if world.is_enterprise(lead):
+            yield Finding("organisation", path, f"`{lead}` is a public-service enterprise and leads nothing")
+        department = world.departments.get(lead)
+        if department is not None:
+            other = governments.setdefault((department.level, department.division), lead)
+            if other != lead or lead in category.leads[:index]:
+                message = f"departments `{other}` and `{lead}` of one government lead the same category"
+                yield Finding(rule, path, message)
+
+
 def source_findings(source: Source, world: World) -> Iterator[Finding]:
     yield from world.department_faults(source.department, ("department",))
     yield from plain_secrets(source.options, ("options",))
     if source.retirement is not None and source.retirement <= world.today:
         message = f"the interface was to be retired on {source.retirement}"
         yield Finding("retirement", ("retirement",), message, Severity.NOTICE)
+    if source.retirement is None and (source.successor is not None or source.retirement_note is not None):
+        yield Finding("retirement", ("retirement",), "a successor or a note is of an interface with a retirement date")
+    successor = source.successor
+    if successor == source.key:
+        yield Finding("retirement", ("successor",), "nothing takes the place of itself")
+    elif successor is not None and successor not in world.sources and successor not in world.resources:
+        yield Finding("reference", ("successor",), f"unknown source or resource `{successor}`")
 
 
 def plain_secrets(options: Any, path: Path) -> Iterator[Finding]:

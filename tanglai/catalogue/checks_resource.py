@@ -7,16 +7,13 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.checks_content import content_findings
-from tanglai.catalogue.checks_register import plain_secrets
+from tanglai.catalogue.checks_register import BRANCH_DIGITS, plain_secrets
 from tanglai.catalogue.checks_world import Finding, World
 from tanglai.catalogue.documents_base import Path
 from tanglai.catalogue.expressions import Column
-from tanglai.catalogue.model import Branch, Resource, ShareClass
+from tanglai.catalogue.model import Branch, Resource, ShareClass, lead_of
 from tanglai.catalogue.predicates import LOGIC
 from tanglai.catalogue.scalars import ScalarType
-
-BRANCH_DIGITS = {Branch.BASIC: "1", Branch.THEMATIC: "2", Branch.DEPARTMENTAL: "3"}
-"""First digit (类) of a category's code by branch (guide of 2017)."""
 
 
 def resource_findings(resource: Resource, world: World) -> Iterator[Finding]:
@@ -90,6 +87,7 @@ def _departments(resource: Resource, world: World) -> Iterator[Finding]:
         if world.is_enterprise(resource.compiler):
             message = f"`{resource.compiler}` is a public-service enterprise and compiles nothing"
             yield Finding("organisation", ("compiler",), message)
+        yield from _lead(resource, world)
     elif resource.branch is Branch.BASIC:
         yield Finding("lead-department", ("compiler",), "a basic resource names the lead department that compiles it")
     elif resource.branch is Branch.THEMATIC:
@@ -100,6 +98,17 @@ def _departments(resource: Resource, world: World) -> Iterator[Finding]:
             f"`{resource.provider}` is a public-service enterprise: `compiler` names the department it shares through"
         )
         yield Finding("organisation", ("compiler",), message)
+
+
+def _lead(resource: Resource, world: World) -> Iterator[Finding]:
+    """The registered lead department of the base library or theme compiles it (Art. 10(2), 10(3))."""
+    if resource.branch is Branch.DEPARTMENTAL:
+        return
+    lead = lead_of(world.categories, world.departments, resource.category, resource.provider)
+    if lead is not None and lead != resource.compiler:
+        basic = resource.branch is Branch.BASIC
+        rule, what = ("lead-department", "base library") if basic else ("theme-department", "theme")
+        yield Finding(rule, ("compiler",), f"the {what} of category `{resource.category}` is led by `{lead}`")
 
 
 def _category(resource: Resource, world: World) -> Iterator[Finding]:

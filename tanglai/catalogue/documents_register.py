@@ -15,6 +15,7 @@ from tanglai.catalogue.documents_base import (
     Document,
     Key,
     Line,
+    ResourceCode,
     Token,
     trimmed,
     validated,
@@ -71,14 +72,20 @@ class PurposeDocument(Document):
 
 
 class CategoryDocument(Document):
+    """A node of the classification tree. `leads` are the lead departments of a base library or theme."""
+
     code: CategoryCode
     title: Line
     title_en: Line
     parent: CategoryCode | None = None
+    leads: Annotated[tuple[DepartmentRef, ...], Field(max_length=1_000)] = ()
 
 
 class SourceDocument(Document):
-    """A business information system. `kind` names the connector; secrets stand in `options` as `{env: NAME}` only."""
+    """A business information system. `kind` names the connector; secrets stand in `options` as `{env: NAME}` only.
+
+    `retirement` is of an old exchange interface (Art. 6), `successor` the source or resource that takes its place.
+    """
 
     key: Key
     title: Line
@@ -87,6 +94,8 @@ class SourceDocument(Document):
     zone: Zone
     options: dict[str, JsonValue] = Field(default_factory=dict)
     retirement: Day | None = None
+    successor: Key | ResourceCode | None = None
+    retirement_note: Line | None = None
 
 
 def department_from_document(document: Mapping[str, Any]) -> Department:
@@ -139,21 +148,37 @@ def purpose_to_document(purpose: Purpose) -> dict[str, Any]:
 
 
 def category_from_document(document: Mapping[str, Any]) -> Category:
-    """Raises DocumentError."""
+    """A category whose `leads` are as written, credit codes or keys. Raises DocumentError."""
     d = validated(CategoryDocument, document)
-    return Category(d.code, d.title, d.title_en, d.parent)
+    return Category(d.code, d.title, d.title_en, d.parent, d.leads)
 
 
 def category_to_document(category: Category) -> dict[str, Any]:
     return trimmed(
-        {"code": category.code, "title": category.title, "titleEn": category.title_en, "parent": category.parent}
+        {
+            "code": category.code,
+            "title": category.title,
+            "titleEn": category.title_en,
+            "parent": category.parent,
+            "leads": list(category.leads),
+        }
     )
 
 
 def source_from_document(document: Mapping[str, Any]) -> Source:
     """A source whose `department` is as written, a credit code or a key. Raises DocumentError."""
     d = validated(SourceDocument, document)
-    return Source(d.key, d.title, d.department, d.kind, d.zone, MappingProxyType(d.options), d.retirement)
+    return Source(
+        d.key,
+        d.title,
+        d.department,
+        d.kind,
+        d.zone,
+        MappingProxyType(d.options),
+        d.retirement,
+        d.successor,
+        d.retirement_note,
+    )
 
 
 def source_to_document(source: Source) -> dict[str, Any]:
@@ -166,5 +191,7 @@ def source_to_document(source: Source) -> dict[str, Any]:
             "zone": source.zone.value,
             "options": dict(source.options),
             "retirement": source.retirement and source.retirement.isoformat(),
+            "successor": source.successor,
+            "retirementNote": source.retirement_note,
         }
     )

@@ -153,12 +153,17 @@ class Purpose:
 
 @dataclass(frozen=True, slots=True)
 class Category:
-    """A node of the classification tree; `code` is the joined digits of 类, 项, 目, 细目."""
+    """A node of the classification tree; `code` is the joined digits of 类, 项, 目, 细目.
+
+    `leads` are credit codes: the departments that lead the base library or theme, one for each government that has it
+    (Art. 10(2), 10(3)); they lead what stands below it too.
+    """
 
     code: str
     title: str
     title_en: str
     parent: str | None = None
+    leads: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +172,9 @@ class Source:
 
     `kind` names the connector (`postgresql`, `files`, `http`). `options` is the connector's configuration without
     secrets: a value `{"env": NAME}` is read from the environment where the source is opened.
+
+    An old cross-department exchange interface (Art. 6) has a plan: the day of `retirement`, what takes its place
+    (`successor`, the key of a source or the code of a resource) and a note for those who still use it.
     """
 
     key: str
@@ -175,7 +183,9 @@ class Source:
     kind: str
     zone: Zone
     options: Mapping[str, Any]
-    retirement: date | None = None  # of an old cross-department exchange interface (Art. 6)
+    retirement: date | None = None
+    successor: str | None = None
+    retirement_note: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -379,6 +389,23 @@ class Grant:
         return hash(self.id)
 
 
+def lead_of(
+    categories: Mapping[str, Category], departments: Mapping[str, Department], category: str, department: str
+) -> str | None:
+    """See `Snapshot.lead`."""
+    asking = departments.get(department)
+    seen: set[str] = set()
+    code: str | None = category
+    while asking is not None and code is not None and code not in seen and (node := categories.get(code)) is not None:
+        for lead in node.leads:
+            found = departments.get(lead)
+            if found is not None and (found.level, found.division) == (asking.level, asking.division):
+                return lead
+        seen.add(code)
+        code = node.parent
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class PublishedVersion:
     """A version in a resource's history; the newest without `retired_at` is what `data` serves."""
@@ -418,6 +445,13 @@ class Snapshot:
     def served(self) -> tuple[Resource, ...]:
         """Resources of this node's zone, ordered by code: those that `data` has fields for."""
         return tuple(r for _, r in sorted(self.resources.items()) if r.zone is self.zone)
+
+    def lead(self, category: str, department: str) -> str | None:
+        """Credit code of the department that leads `category` in the government of `department`; None for none.
+
+        That of the category itself, else of the nearest one above (Art. 10(2), 10(3)).
+        """
+        return lead_of(self.categories, self.departments, category, department)
 
     def inverse(self, resource: Resource, relation: Relation) -> Relation:
         """The other end of `relation`. Publication has made sure that it exists and mirrors the keys."""

@@ -106,7 +106,9 @@ departments = st.builds(
     st.booleans(),
 )
 purposes = st.builds(Purpose, tokens, lines, lines)
-categories = st.builds(Category, category_codes, lines, lines, st.none() | category_codes)
+categories = st.builds(
+    Category, category_codes, lines, lines, st.none() | category_codes, st.lists(credit_codes, max_size=2).map(tuple)
+)
 sources = st.builds(Source, keys, lines, credit_codes | keys, keys, st.sampled_from(Zone), options, st.none() | days)
 
 masks = st.one_of(

@@ -109,7 +109,18 @@ purposes = st.builds(Purpose, tokens, lines, lines)
 categories = st.builds(
     Category, category_codes, lines, lines, st.none() | category_codes, st.lists(credit_codes, max_size=2).map(tuple)
 )
-sources = st.builds(Source, keys, lines, credit_codes | keys, keys, st.sampled_from(Zone), options, st.none() | days)
+sources = st.builds(
+    Source,
+    keys,
+    lines,
+    credit_codes | keys,
+    keys,
+    st.sampled_from(Zone),
+    options,
+    st.none() | days,
+    st.none() | keys | resource_codes,
+    st.none() | lines,
+)
 
 masks = st.one_of(
     st.builds(Mask, st.just(MaskKind.KEEP), st.integers(0, 9), st.integers(0, 9)),

@@ -7,8 +7,8 @@ import pytest
 from graphql.utilities import find_breaking_changes
 from hypothesis import HealthCheck, event, given, settings
 
-from schema.diff import Impact, SchemaChange, schema_changes
 from schema.unified import build
+from tanglai.catalogue.client_changes import Impact, SchemaChange, schema_changes
 from tanglai.catalogue.model import Key, Names, Resource, Snapshot, Zone
 from tanglai.catalogue.scalars import ScalarType
 from tests.catalogues import CONDITIONAL, make_item, make_relation, make_resource, make_snapshot, population

@@ -1,17 +1,14 @@
 """In charge of what a new snapshot changes for clients of the schema, in the catalogue's words.
 
-Worked out from the catalogue, not from the types, so that it costs the same for one resource among five thousand; the
-tests hold it to graphql-core's own comparison of the two schemas.
+Worked out from the catalogue, not from the types, so that one resource among five thousand costs what it costs alone;
+the tests hold it to graphql-core's own comparison of the two schemas.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from schema.data import linked_relations
-from schema.generated import Linked
-from schema.scalars import SCALARS
-from tanglai.catalogue.model import Item, Resource, ShareClass, Snapshot
+from tanglai.catalogue.model import Item, Relation, Resource, ShareClass, Snapshot
 from tanglai.catalogue.naming import aggregate_field_name, group_type_name, lookup_field_name
 
 
@@ -23,30 +20,54 @@ class Impact(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class SchemaChange:
-    """One change. `coordinate` names the type or field (`Resident.phone`) that it is about, `words` says it."""
+    """One change. `coordinate` names the type or field (`Resident.phone`) that it is about, `words` says it.
+
+    `parts` are the items and relations of the old version, by catalogue name, of which an operation used one that it
+    breaks; empty: any operation that used the resource.
+    """
 
     impact: Impact
     resource: str
     coordinate: str
     words: str
+    parts: tuple[str, ...] = ()
 
 
-def schema_changes(old: Snapshot, new: Snapshot) -> tuple[SchemaChange, ...]:
+@dataclass(frozen=True, slots=True)
+class _Linked:
+    """A relation that the schema shows, with its target and the class that holds at both ends."""
+
+    relation: Relation
+    target: Resource
+    share_class: ShareClass
+
+
+def schema_changes(old: Snapshot, new: Snapshot, codes: Collection[str] | None = None) -> tuple[SchemaChange, ...]:
     """What clients of `old` find changed in `new`, by resource: what is gone, what differs, what is new.
 
-    Titles and other words of descriptions do not count.
+    Titles and other words of descriptions do not count. `codes`: only of these resources; by default of all.
     """
-    return tuple(_changes(old, new))
+    return tuple(_changes(old, new, old.resources.keys() | new.resources.keys() if codes is None else codes))
 
 
-def _changes(old: Snapshot, new: Snapshot) -> Iterator[SchemaChange]:
-    before = {resource.code: resource for resource in old.served}
-    after = {resource.code: resource for resource in new.served}
-    old_links, new_links = linked_relations(old), linked_relations(new)
-    for code in sorted(before.keys() | after.keys()):
-        was, now = before.get(code), after.get(code)
+def _served(snapshot: Snapshot, code: str) -> Resource | None:
+    found = snapshot.resources.get(code)
+    return found if found is not None and found.zone is snapshot.zone else None
+
+
+def _linked(snapshot: Snapshot, resource: Resource) -> tuple[_Linked, ...]:
+    return tuple(
+        _Linked(relation, target, snapshot.relation_class(resource, relation))
+        for relation in resource.relations
+        if (target := _served(snapshot, relation.target)) is not None
+    )
+
+
+def _changes(old: Snapshot, new: Snapshot, codes: Collection[str]) -> Iterator[SchemaChange]:
+    for code in sorted(codes):
+        was, now = _served(old, code), _served(new, code)
         if was is not None and now is not None:
-            yield from _resource_changes(was, now, old_links[code], new_links[code])
+            yield from _resource_changes(was, now, _linked(old, was), _linked(new, now))
         elif was is not None:
             yield SchemaChange(Impact.BREAKING, code, was.names.type, f"resource {_named(was)} is gone")
         elif now is not None:
@@ -58,7 +79,7 @@ def _named(resource: Resource) -> str:
 
 
 def _resource_changes(
-    was: Resource, now: Resource, old_links: tuple[Linked, ...], new_links: tuple[Linked, ...]
+    was: Resource, now: Resource, old_links: tuple[_Linked, ...], new_links: tuple[_Linked, ...]
 ) -> Iterator[SchemaChange]:
     code, kind = now.code, now.names.type
     if was.names.type != kind:
@@ -77,13 +98,15 @@ def _group_changes(was: Resource, now: Resource) -> Iterator[SchemaChange]:
     """Fields under `data`: the list, the look-ups with their arguments, the aggregate."""
     old_group, new_group = group_type_name(was.names.group), group_type_name(now.names.group)
     old_fields, new_fields = _root_fields(was), _root_fields(now)
+    keys = {lookup_field_name(was, key): key.items for key in was.keys}
     for name, arguments in old_fields.items():
         coordinate = f"{old_group}.{name}"
         if old_group != new_group or name not in new_fields:
-            yield SchemaChange(Impact.BREAKING, now.code, coordinate, f"field `{coordinate}` is gone")
+            words = f"field `{coordinate}` is gone"
+            yield SchemaChange(Impact.BREAKING, now.code, coordinate, words, keys.get(name, ()))
         elif arguments != new_fields[name]:
             words = f"field `{coordinate}` takes other arguments"
-            yield SchemaChange(Impact.BREAKING, now.code, coordinate, words)
+            yield SchemaChange(Impact.BREAKING, now.code, coordinate, words, keys.get(name, ()))
     for name in new_fields:
         if old_group != new_group or name not in old_fields:
             coordinate = f"{new_group}.{name}"
@@ -100,7 +123,7 @@ def _root_fields(resource: Resource) -> Mapping[str, tuple[tuple[str, str], ...]
 
 
 def _type(item: Item) -> str:
-    return SCALARS[item.type].name
+    return item.type.value
 
 
 def _item_changes(was: Resource, now: Resource) -> Iterator[SchemaChange]:
@@ -109,46 +132,47 @@ def _item_changes(was: Resource, now: Resource) -> Iterator[SchemaChange]:
     after = {item.graphql: item for item in now.items}
     for name, item in before.items():
         if name not in after:
-            yield SchemaChange(Impact.BREAKING, code, f"{kind}.{name}", f"item `{name}` of `{kind}` is gone")
+            words = f"item `{name}` of `{kind}` is gone"
+            yield SchemaChange(Impact.BREAKING, code, f"{kind}.{name}", words, (item.name,))
         elif _type(item) != _type(after[name]):
             words = f"item `{name}` of `{kind}` is a `{_type(after[name])}` now, not a `{_type(item)}`"
-            yield SchemaChange(Impact.BREAKING, code, f"{kind}.{name}", words)
-        yield from _class_changes(code, f"{kind}.{name}", item, after.get(name))
+            yield SchemaChange(Impact.BREAKING, code, f"{kind}.{name}", words, (item.name,))
+        yield from _class_changes(code, f"{kind}.{name}", item.name, item, after.get(name))
     for name in after:
         if name not in before:
             yield SchemaChange(Impact.SAFE, code, f"{kind}.{name}", f"item `{name}` of `{kind}` is new")
 
 
-def _class_changes(code: str, coordinate: str, was: Item | Linked, now: Item | Linked | None) -> Iterator[SchemaChange]:
+def _class_changes(
+    code: str, coordinate: str, part: str, was: Item | _Linked, now: Item | _Linked | None
+) -> Iterator[SchemaChange]:
     if now is not None and was.share_class is not now.share_class:
-        yield _class_change(code, coordinate, was.share_class, now.share_class)
+        impact = Impact.RESTRICTING if now.share_class.strictness > was.share_class.strictness else Impact.SAFE
+        words = f"`{coordinate}` is {now.share_class.value} now, not {was.share_class.value}"
+        yield SchemaChange(impact, code, coordinate, words, (part,))
 
 
-def _class_change(code: str, coordinate: str, was: ShareClass, now: ShareClass) -> SchemaChange:
-    impact = Impact.RESTRICTING if now.strictness > was.strictness else Impact.SAFE
-    return SchemaChange(impact, code, coordinate, f"`{coordinate}` is {now.value} now, not {was.value}")
-
-
-def _relation_changes(now: Resource, old: tuple[Linked, ...], new: tuple[Linked, ...]) -> Iterator[SchemaChange]:
+def _relation_changes(now: Resource, old: tuple[_Linked, ...], new: tuple[_Linked, ...]) -> Iterator[SchemaChange]:
     code, kind = now.code, now.names.type
     before = {linked.relation.graphql: linked for linked in old}
     after = {linked.relation.graphql: linked for linked in new}
     for name, linked in before.items():
         coordinate = f"{kind}.{name}"
         if name not in after:
-            yield SchemaChange(Impact.BREAKING, code, coordinate, f"relation `{name}` of `{kind}` is gone")
+            words, part = f"relation `{name}` of `{kind}` is gone", linked.relation.name
+            yield SchemaChange(Impact.BREAKING, code, coordinate, words, (part,))
         elif _leads(linked) != _leads(after[name]):
             words = f"relation `{name}` of `{kind}` leads to {_words(after[name])} now, not to {_words(linked)}"
-            yield SchemaChange(Impact.BREAKING, code, coordinate, words)
-        yield from _class_changes(code, coordinate, linked, after.get(name))
+            yield SchemaChange(Impact.BREAKING, code, coordinate, words, (linked.relation.name,))
+        yield from _class_changes(code, coordinate, linked.relation.name, linked, after.get(name))
     for name in after:
         if name not in before:
             yield SchemaChange(Impact.SAFE, code, f"{kind}.{name}", f"relation `{name}` of `{kind}` is new")
 
 
-def _leads(linked: Linked) -> tuple[str, bool]:
+def _leads(linked: _Linked) -> tuple[str, bool]:
     return linked.target.names.type, linked.relation.many
 
 
-def _words(linked: Linked) -> str:
+def _words(linked: _Linked) -> str:
     return f"{'many' if linked.relation.many else 'one'} `{linked.target.names.type}`"

@@ -3,7 +3,7 @@
 from alembic import op
 
 from tanglai.catalogue.workflow.machines import rows
-from tanglai.storage.migrations.workflow import calendar, core, disputes, imports, outbox, usage
+from tanglai.storage.migrations.workflow import calendar, core, disputes, grants, imports, outbox, usage
 
 revision = "0004"
 down_revision = "0003"
@@ -12,7 +12,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    for part in (core, calendar, usage, imports, outbox, disputes):
+    for part in (core, calendar, usage, imports, outbox, disputes, grants):
         for statement in part.STATEMENTS:
             # Not op.execute, which would read a colon as a parameter.
             op.get_bind().exec_driver_sql(statement)

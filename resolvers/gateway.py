@@ -65,6 +65,7 @@ from tanglai.catalogue.rules import rule_set
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.quota_ledger import QuotaLedger, Reservation
 from tanglai.storage.replica import Moment, Replica
+from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
 
 _log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class Gateway:
         load_versions: LoadVersions | None = None,
         cubes: CubeStore | None = None,
         quotas: QuotaLedger | None = None,
+        desk: Desk | None = None,
         feed: Feed | None = None,
     ) -> None:
         self._replica = replica
@@ -97,6 +99,7 @@ class Gateway:
         self._load_versions = load_versions
         self._publications = Publications(cubes)
         self._quotas = quotas
+        self._desk = desk
         self._subscriptions = Subscriptions(feed, self._limits, self._execute) if feed is not None else None
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
@@ -386,6 +389,9 @@ class Gateway:
             grants=grants,
             load_used=self._used(context.moment),
             stream=context.stream,
+            desk=self._desk,
+            request_id=request.request_id,
+            node=self._node,
         )
 
     def _used(self, moment: Moment) -> LoadUsed | None:

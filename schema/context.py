@@ -4,7 +4,7 @@ from asyncio import shield
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, TypeVar
 
 from aiodataloader import DataLoader
 
@@ -14,6 +14,11 @@ from authz.words import Language
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.quotas import Counts
+from tanglai.catalogue.workflow.parties import Acting
+from tanglai.storage.errors import PolicyUnavailable
+from tanglai.storage.workflow.desk import Desk
+
+T = TypeVar("T")
 
 Explain: TypeAlias = Callable[[Resource, str | None], AccessReport]
 """The dry run for a resource and a purpose (None: none stated)."""
@@ -44,8 +49,8 @@ class RequestContext:
 
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
-    None where it cannot be asked. `stream` is that of a subscription, None in other operations. `told` counts the
-    characters of rows in words and predicates.
+    None where it cannot be asked. `stream` is that of a subscription, None in other operations. `desk` is where the
+    law's work is done. `told` counts the characters of rows in words and predicates.
     """
 
     snapshot: Snapshot
@@ -58,10 +63,49 @@ class RequestContext:
     grants: tuple[Grant, ...] = ()
     load_used: LoadUsed | None = None
     stream: Stream | None = None
+    desk: Desk | None = None
+    request_id: str = ""
+    node: str = "tanglai"
     told: int = 0
     _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
     _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)
     _used: "DataLoader[str, Counts] | None" = field(default=None, repr=False)
+    _batches: dict[str, "DataLoader[str, Any]"] = field(default_factory=dict, repr=False)
+
+    @property
+    def office(self) -> Desk:
+        """The desk. Raises POLICY_UNAVAILABLE where there is none."""
+        if self.desk is None:
+            raise PolicyUnavailable
+        return self.desk
+
+    @property
+    def acting(self) -> Acting:
+        """The requester as somebody who acts."""
+        who = self.principal
+        return Acting(
+            who.department.code,
+            who.client,
+            who.person,
+            who.roles,
+            self.now,
+            self.snapshot,
+            self.request_id,
+            self.node,
+        )
+
+    async def batched(self, name: str, key: str, load: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]) -> T:
+        """What `load` gives for `key`, in one batch with all that the request asks for by the same `name`."""
+        loader = self._batches.get(name)
+        if loader is None:
+
+            async def batch(keys: list[str]) -> list[T]:
+                found = await load(keys)
+                return [found[key] for key in keys]
+
+            loader = self._batches[name] = DataLoader(batch)
+        found: T = await shield(loader.load(key))
+        return found
 
     def access(self, resource: Resource, purpose: str | None) -> AccessReport:
         """The dry run for all of `resource`, made once per request and purpose."""

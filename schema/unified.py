@@ -72,18 +72,19 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
             RootField.DATA,
             "The data of the departments, each field and row as far as the law lets the requester see it.",
         ),
-        "explainAccess": known["explainAccess"],
+        **{name: field for name, field in known.items() if name not in ("me", "catalogue", "node")},
         "node": node,
         **federation.fields,
     }
     query = GraphQLObjectType(
         "Query",
         fields,
-        description="Reads the catalogue and the data.",
+        description="Reads the catalogue, the data and what the department has to do.",
         extensions=fixed.query.extensions,
     )
     graphql = GraphQLSchema(
         fixed.query,
+        mutation=fixed.mutation,
         types=fixed.types,
         directives=[*specified_directives, KEY, RESOURCE, SHARE],
         description=f"唐徕渠 Tanglai: government data under {rules.title_en}.",

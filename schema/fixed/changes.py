@@ -1,11 +1,11 @@
-"""In charge of what changed in the catalogue: events since a moment, and differences of items between two versions."""
+"""In charge of what changed in the catalogue since a moment."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from datetime import datetime
 
-from schema.fixed.enums import ChangeKind, ItemChangeKind
-from tanglai.catalogue.model import Item, PublishedVersion, Resource, Snapshot
+from schema.fixed.enums import ChangeKind
+from tanglai.catalogue.model import PublishedVersion, Snapshot
 from tanglai.catalogue.scalars import ScalarType, to_json
 
 
@@ -39,27 +39,3 @@ def resource_events(snapshot: Snapshot, code: str) -> Iterator[Event]:
         gone = version.retired_at
         if gone is not None and (following is None or following.published_at > gone):
             yield Event(ChangeKind.RETIRED, gone, version)
-
-
-@dataclass(frozen=True, slots=True)
-class ItemDifference:
-    """An item that differs between two versions; `attributes` are those of the model that do, of a changed one."""
-
-    kind: ItemChangeKind
-    item: Item
-    attributes: tuple[str, ...] = ()
-
-
-def item_differences(old: Resource, new: Resource) -> list[ItemDifference]:
-    """Items of `new` that are new or changed, in its order, then those of `old` that are gone. Matched by name."""
-    found: list[ItemDifference] = []
-    for item in new.items:
-        before = old.item_by_name.get(item.name)
-        if before is None:
-            found.append(ItemDifference(ItemChangeKind.ADDED, item))
-        elif before != item:
-            names = (field.name for field in fields(Item))
-            changed = tuple(name for name in names if getattr(before, name) != getattr(item, name))
-            found.append(ItemDifference(ItemChangeKind.CHANGED, item, changed))
-    gone = (item for item in old.items if item.name not in new.item_by_name)
-    return found + [ItemDifference(ItemChangeKind.REMOVED, item) for item in gone]

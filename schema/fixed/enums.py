@@ -24,6 +24,7 @@ from tanglai.catalogue.model import (
     Zone,
 )
 from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.workflow.versions import PartChange
 
 EnumClass = TypeVar("EnumClass", bound=type[Enum])
 
@@ -34,12 +35,6 @@ class ChangeKind(StrEnum):
     RETIRED = "RETIRED"
 
 
-class ItemChangeKind(StrEnum):
-    ADDED = "ADDED"
-    CHANGED = "CHANGED"
-    REMOVED = "REMOVED"
-
-
 class MatchPlace(StrEnum):
     """Where a search found its words; the first ones rank highest."""
 
@@ -48,7 +43,7 @@ class MatchPlace(StrEnum):
     SUMMARY = "SUMMARY"
 
 
-def _described(cls: EnumClass, description: str, values: Mapping[str, str], name: str | None = None) -> None:
+def described(cls: EnumClass, description: str, values: Mapping[str, str], name: str | None = None) -> None:
     """Makes `cls` a GraphQL enum. Raises KeyError where a value has no description."""
     strawberry.enum(cls, name=name, description=description)
     definition: StrawberryEnumDefinition = cls.__strawberry_definition__  # type: ignore[attr-defined]
@@ -56,7 +51,7 @@ def _described(cls: EnumClass, description: str, values: Mapping[str, str], name
         value.description = values[value.name]
 
 
-_described(
+described(
     ShareClass,
     "Share class of an item or a resource (Art. 9).",
     {
@@ -65,17 +60,17 @@ _described(
         "NOT_SHARED": "不予共享: not open; consultation, failing that coordination (Art. 11(4)).",
     },
 )
-_described(
+described(
     Level,
     "Level of government.",
     {"REGION": "自治区: the region.", "CITY": "设区的市: a districted city.", "COUNTY": "县（市、区）: a county."},
 )
-_described(
+described(
     Zone,
     "The two sharing platforms (Art. 5).",
     {"INTRANET": "共享平台（内网）.", "EXTRANET": "共享平台（外网）."},
 )
-_described(
+described(
     Branch,
     "First level of the catalogue (Art. 10).",
     {
@@ -84,7 +79,7 @@ _described(
         "DEPARTMENTAL": "部门数据资源: one department's own.",
     },
 )
-_described(
+described(
     OrganisationKind,
     "Kind of organisation (Art. 2, Art. 4).",
     {
@@ -93,7 +88,7 @@ _described(
         "PUBLIC_SERVICE_ENTERPRISE": "公共服务企事业单位: provides through its department, does not request.",
     },
 )
-_described(
+described(
     UpdateCycle,
     "How often a resource is brought up to date.",
     {
@@ -106,7 +101,7 @@ _described(
         "IRREGULAR": "不定期: when there is something new.",
     },
 )
-_described(
+described(
     BasisType,
     "What may forbid sharing (Art. 10(1)).",
     {
@@ -115,7 +110,7 @@ _described(
         "CENTRAL_POLICY": "党中央、国务院政策: a policy of the Party Central Committee and the State Council.",
     },
 )
-_described(
+described(
     ScalarType,
     "Type of an item.",
     {
@@ -132,7 +127,7 @@ _described(
     },
     "ItemType",
 )
-_described(
+described(
     MaskKind,
     "How a mask renders a value.",
     {
@@ -144,7 +139,7 @@ _described(
         "REDACT": "Nothing of the value.",
     },
 )
-_described(
+described(
     Verdict,
     "What a query for an item or a relation would give.",
     {
@@ -156,7 +151,7 @@ _described(
     },
     "AccessVerdict",
 )
-_described(
+described(
     Use,
     "What a query can do with an item. All but SELECT see it where it is clear, and nowhere else.",
     {
@@ -169,7 +164,7 @@ _described(
     },
     "ItemUse",
 )
-_described(
+described(
     RemedyAction,
     "What a requester can do about a denial.",
     {
@@ -184,7 +179,7 @@ _described(
         "SELECT_ONLY": "Select the masked value, and use it for nothing else.",
     },
 )
-_described(
+described(
     GrantState,
     "State of a grant.",
     {
@@ -195,7 +190,7 @@ _described(
         "DISPOSED": "It is over, and the requester has told what became of the data.",
     },
 )
-_described(
+described(
     GrantBasis,
     "What a grant came from.",
     {
@@ -204,22 +199,23 @@ _described(
         "COORDINATION": "A coordination by the competent department (Art. 11(4)).",
     },
 )
-_described(
+described(
     Usage,
     "What a grant is for.",
     {"READ": "Reading rows.", "STATISTICS": "Published figures only."},
 )
-_described(
+described(
     ChangeKind,
     "What happened to a catalogue entry.",
     {"PUBLISHED": "Its first version.", "UPDATED": "A further version.", "RETIRED": "Taken out of the catalogue."},
 )
-_described(
-    ItemChangeKind,
-    "What happened to an item between two versions.",
+described(
+    PartChange,
+    "What happened to an item or another part of a resource between two versions.",
     {"ADDED": "It is new.", "CHANGED": "It is described or bound otherwise.", "REMOVED": "It is gone."},
+    "ItemChangeKind",
 )
-_described(
+described(
     MatchPlace,
     "Where a search found its words; the best place counts.",
     {

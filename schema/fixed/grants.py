@@ -11,6 +11,7 @@ from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
 from tanglai.catalogue import model
 from tanglai.catalogue.quotas import Counts, bounded, day_of
+from tanglai.storage import grants
 
 
 @strawberry.type(description="Amounts per day of Asia/Shanghai; null where there is no bound.")
@@ -85,6 +86,17 @@ def grant_use(id: str, day: date, limits: model.Quota, used: Counts) -> GrantUse
         limits=_quota(limits),
         remaining=Quota(rows=left[0], requests=left[1], subjects=left[2]),
     )
+
+
+async def grant_by_id(info: Info, id: str) -> Grant | None:
+    """A grant that the department has, or that is on a resource of its own; else None."""
+    own = next((grant for grant in info.context.grants if grant.id == id), None)
+    if own is not None:
+        return _node(own)
+    resources, department = info.context.snapshot.resources, info.context.principal.department.code
+    found = await info.context.office.read(lambda connection: grants.find(connection, id, resources))
+    provider = resources[found.resource].provider if found is not None and found.resource in resources else None
+    return _node(found) if found is not None and provider == department else None
 
 
 def grants_page(

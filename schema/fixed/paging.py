@@ -1,13 +1,14 @@
 """In charge of the cursor connections of the fixed part, over sequences that are in memory already."""
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Generic, TypeAlias, TypeVar
+from typing import Annotated, Any, Generic, TypeAlias, TypeVar
 
 import strawberry
 
 from schema.fixed.ids import cursor, read_cursor
+from schema.fixed.resolved import resolved
 from schema.generated import PAGE_DEFAULT, PAGE_MAXIMUM
 from tanglai.catalogue.errors import BadInput
 
@@ -51,7 +52,12 @@ class Connection(Generic[NodeT]):
     edges: list[Edge[NodeT]] = strawberry.field(description="The entries of the page with their places.")
     nodes: list[NodeT] = strawberry.field(description="The entries of the page alone.")
     page_info: PageInfo = strawberry.field(description="Whether and where the list goes on.")
-    total_count: int = strawberry.field(description="Number of all entries of the list, whatever the page.")
+    _total: strawberry.Private[Callable[[], int | Awaitable[int]]]
+
+    @resolved("Number of all entries of the list, whatever the page.")
+    def total_count(self) -> int:
+        total: Any = self._total()
+        return total  # type: ignore[no-any-return]  # a number, or what will be one
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,5 +119,5 @@ def connection(
         edges=[Edge(node=node, cursor=place) for node, place in zip(nodes, part.cursors, strict=True)],
         nodes=nodes,
         page_info=part.info,
-        total_count=part.total,
+        _total=lambda: part.total,
     )

@@ -3,6 +3,7 @@
 import asyncio
 from dataclasses import dataclass
 from datetime import date, datetime
+from decimal import Decimal
 from functools import cache
 from typing import Annotated, Any
 
@@ -58,7 +59,10 @@ from schema.fixed.resources import (
     resource_node,
     version_node,
 )
-from schema.scalars import DATE, DATETIME
+from schema.fixed.workflow.applications import ApplicationMutations, ApplicationQueries
+from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
+from schema.fixed.workflow.matters import matter_node
+from schema.scalars import DATE, DATETIME, DECIMAL
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
 
@@ -125,7 +129,7 @@ class AccessExplanation:
 
 
 @strawberry.type
-class Query:
+class Query(InboxQueries, ApplicationQueries):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
         asking = info.context.principal
@@ -159,10 +163,19 @@ class Query:
         return _explanation(info, resource, items, asked_purpose(info, purpose))
 
     @resolved("A catalogue node or a data row by its global id; null where there is none.")
-    def node(
+    async def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
     ) -> Node | None:
-        return _node(info, id)
+        found = _node(info, id)
+        if found is not None:
+            return found
+        kind, key = read_global_id(id) or ("", "")
+        return await matter_node(info, kind, key)
+
+
+@strawberry.type(description="Acts of the law's work. Each gives what it changed, or a typed error and no change.")
+class Mutation(InboxMutations, ApplicationMutations):
+    pass
 
 
 def _explanation(info: Info, named: str, items: list[str] | None, code: str | None) -> AccessExplanation:
@@ -240,6 +253,7 @@ class FixedPart:
     strawberry: strawberry.Schema
     query: GraphQLObjectType
     node: GraphQLInterfaceType
+    mutation: GraphQLObjectType
     page_info: GraphQLObjectType
     share_class: GraphQLEnumType
     types: tuple[GraphQLNamedType, ...]
@@ -251,8 +265,12 @@ def fixed_part() -> FixedPart:
 
     The fields of `PageInfo` get their meaning for the planner, which answers them in data connections.
     """
-    scalars: dict[object, ScalarDefinition] = {datetime: _scalar(DATETIME), date: _scalar(DATE)}
-    schema = strawberry.Schema(Query, config=StrawberryConfig(scalar_map=scalars))
+    scalars: dict[object, ScalarDefinition] = {
+        datetime: _scalar(DATETIME),
+        date: _scalar(DATE),
+        Decimal: _scalar(DECIMAL),
+    }
+    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=scalars))
     types: dict[str, Any] = schema._schema.type_map
     page_info = types["PageInfo"]
     for part in (Part.HAS_NEXT_PAGE, Part.HAS_PREVIOUS_PAGE, Part.START_CURSOR, Part.END_CURSOR):
@@ -260,7 +278,7 @@ def fixed_part() -> FixedPart:
     for kind in types.values():
         _without_null_defaults(kind)
     own = tuple(kind for name, kind in sorted(types.items()) if not name.startswith("__") and name != "Query")
-    return FixedPart(schema, types["Query"], types["Node"], page_info, types["ShareClass"], own)
+    return FixedPart(schema, types["Query"], types["Node"], types["Mutation"], page_info, types["ShareClass"], own)
 
 
 def _without_null_defaults(kind: GraphQLNamedType) -> None:

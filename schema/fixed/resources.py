@@ -7,7 +7,7 @@ import strawberry
 
 from schema.fixed import changes
 from schema.fixed.access import ItemAccess, RelationAccess, item_access, relation_access
-from schema.fixed.enums import ChangeKind, ItemChangeKind
+from schema.fixed.enums import ChangeKind
 from schema.fixed.ids import global_id
 from schema.fixed.registers import Category, Department, Node, category, department
 from schema.fixed.resolved import Info, resolved
@@ -15,6 +15,7 @@ from tanglai.catalogue import masks, model
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
 from tanglai.catalogue.scalars import ScalarType
+from tanglai.catalogue.workflow.versions import Part, PartChange, differences
 
 AskedPurpose = Annotated[
     str | None, strawberry.argument(description="Code of the purpose to try; by default that of the request.")
@@ -141,8 +142,10 @@ class ResourceNames:
 class ItemChange:
     name: str = strawberry.field(description="Name of the item.")
     title: str = strawberry.field(description="Its title, of a removed one the former title.")
-    kind: ItemChangeKind = strawberry.field(description="What happened.")
-    attributes: list[str] = strawberry.field(description="Attributes that differ, of a changed item.")
+    kind: PartChange = strawberry.field(description="What happened.")
+    attributes: list[str] = strawberry.field(
+        description="Attributes that differ, of a changed item, by their names in catalogue files."
+    )
 
 
 @strawberry.type(description="One published version of a resource; never changed afterwards.")
@@ -271,12 +274,13 @@ class Resource(Node):
             return None
         return [
             ItemChange(
-                name=difference.item.name,
-                title=difference.item.title,
-                kind=difference.kind,
-                attributes=list(difference.attributes),
+                name=difference.name,
+                title=difference.title,
+                kind=difference.change,
+                attributes=[attribute.name for attribute in difference.attributes],
             )
-            for difference in changes.item_differences(old, new)
+            for difference in differences(old, new)
+            if difference.part is Part.ITEM
         ]
 
 

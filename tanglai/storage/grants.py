@@ -90,6 +90,16 @@ async def load(connection: Any, department: str, resources: Mapping[str, Resourc
     return DepartmentGrants(department, epoch, as_of, grants, given)
 
 
+async def find(connection: Any, id: str, resources: Mapping[str, Resource]) -> Grant | None:
+    """The grant `id`, whoever's it is, read as `load` reads; None for an unknown one, or one that cannot be read."""
+    row = await connection.fetchrow("SELECT id, resource, state, document FROM data_grant WHERE id = $1", id)
+    if row is None:
+        return None
+    known = {row["resource"]: resources[row["resource"]]} if row["resource"] in resources else {}
+    found = _read([row], known or await newest_resources(connection, [row["resource"]]))
+    return found[0] if found else None
+
+
 async def newest_resources(connection: Any, codes: Iterable[str]) -> dict[str, Resource]:
     """The newest version of each resource, retired ones included; unknown codes are left out."""
     codes = list(codes)

@@ -33,19 +33,30 @@ async def create(desk: Desk, acting: Acting, document: Mapping[str, Any], *, key
 
     Raises InvalidAct for an unknown resource or grant to renew, NotPermitted for an organisation that may not request.
     """
-    _require_requester(acting)
     async with desk.work(acting) as work:
-        document = await _renewed(work, drafted(document))
-        resource = _resource(work, document)
-        return await work.open(
-            APPLICATION,
-            "CREATE",
-            requester=acting.department,
-            provider=resource.provider,
-            resource=resource.code,
-            document=document,
-            key=key,
-        )
+        return await _create(work, document, key)
+
+
+async def apply(desk: Desk, acting: Acting, document: Mapping[str, Any], *, key: str | None = None) -> Matter:
+    """`create` and `submit` in one act, where the rule set wants no consent in between."""
+    async with desk.work(acting) as work:
+        matter = await _create(work, document, key)
+        return matter if matter.version > 1 else await _submit(work, matter)
+
+
+async def _create(work: Work, document: Mapping[str, Any], key: str | None) -> Matter:
+    _require_requester(work.acting)
+    document = await _renewed(work, drafted(document))
+    resource = _resource(work, document)
+    return await work.open(
+        APPLICATION,
+        "CREATE",
+        requester=work.acting.department,
+        provider=resource.provider,
+        resource=resource.code,
+        document=document,
+        key=key,
+    )
 
 
 async def amend(desk: Desk, acting: Acting, id: str, version: int, document: Mapping[str, Any]) -> Matter:
@@ -67,14 +78,17 @@ async def consent(desk: Desk, acting: Acting, id: str, version: int, reason: str
 async def submit(desk: Desk, acting: Acting, id: str, version: int) -> Matter:
     """To the provider; its clock starts. Raises InvalidAct with everything that is missing."""
     async with desk.work(acting) as work:
-        matter = await work.matter(APPLICATION, id, version)
-        grant = _complete(work, matter)
-        matter = await work.take(matter, "SUBMIT")
-        assert matter.provider is not None
-        await work.start_deadline(
-            matter, DeadlineKind.REPLY, matter.provider, share_class=strictest(grant, acting.snapshot)
-        )
-        return matter
+        return await _submit(work, await work.matter(APPLICATION, id, version))
+
+
+async def _submit(work: Work, matter: Matter) -> Matter:
+    grant = _complete(work, matter)
+    matter = await work.take(matter, "SUBMIT")
+    assert matter.provider is not None
+    await work.start_deadline(
+        matter, DeadlineKind.REPLY, matter.provider, share_class=strictest(grant, work.acting.snapshot)
+    )
+    return matter
 
 
 async def tell_missing(

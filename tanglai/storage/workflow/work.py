@@ -437,11 +437,7 @@ class Work:
 
     async def grant(self, id: str) -> Grant | None:
         """The grant `id` as it is now, whoever's it is; read against the published version of its resource."""
-        requester = await self.connection.fetchval("SELECT requester FROM data_grant WHERE id = $1", id)
-        if requester is None:
-            return None
-        known = await grants.load(self.connection, requester, self.acting.snapshot.resources)
-        return next((grant for grant in known.grants if grant.id == id), None)
+        return await grants.find(self.connection, id, self.acting.snapshot.resources)
 
     async def resource(self, code: str) -> Resource | None:
         """The newest version of a resource as the database has it now, published or retired."""

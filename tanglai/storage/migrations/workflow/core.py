@@ -43,7 +43,9 @@ CREATE INDEX matter_coordinator ON matter (coordinator, kind, id);
 CREATE INDEX matter_resource ON matter (resource, kind);
 CREATE INDEX matter_grant ON matter (grant_id) WHERE grant_id IS NOT NULL;
 CREATE INDEX matter_parent ON matter (parent) WHERE parent IS NOT NULL;
-CREATE INDEX matter_open ON matter (kind, state) WHERE NOT closed;
+CREATE INDEX matter_requester_open ON matter (requester, kind, id) WHERE NOT closed;
+CREATE INDEX matter_provider_open ON matter (provider, kind, id) WHERE NOT closed;
+CREATE INDEX matter_coordinator_open ON matter (coordinator, kind, id) WHERE NOT closed;
 CREATE INDEX matter_changed ON matter (changed_at);
 CREATE UNIQUE INDEX matter_request ON matter (request_key) WHERE request_key IS NOT NULL;
 
@@ -77,7 +79,7 @@ CREATE TABLE matter_task (
     PRIMARY KEY (matter, department, role)
 );
 COMMENT ON TABLE matter_task IS 'whom an open matter waits for';
-CREATE INDEX matter_task_inbox ON matter_task (department, due_on, matter);
+CREATE INDEX matter_task_inbox ON matter_task (department, (coalesce(due_on, 'infinity'::date)), matter, role);
 
 CREATE TABLE deadline (
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,

@@ -1,0 +1,115 @@
+"""In charge of notices: what a department is told and need not answer, in words of two languages."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Literal
+
+from tanglai.catalogue.workflow.parties import Acting
+from tanglai.storage.rows import decode
+from tanglai.storage.workflow.desk import Desk
+
+WORDS: Mapping[str, tuple[str, str]] = {
+    "APPLICATION_INCOMPLETE": ("申请材料不全，请一次性补正", "something is missing in your application"),
+    "APPLICATION_WITHDRAWN": ("申请已撤回", "an application was withdrawn"),
+    "APPLICATION_ANSWERED": ("申请已答复", "your application was answered"),
+    "DEADLINE_NEAR": ("期限将至", "a deadline comes near"),
+    "DEADLINE_MISSED": ("已超过期限", "a deadline was missed"),
+}
+"""Kind of a notice -> Chinese and English. A kind that is not here is told by its code; a test finds such."""
+
+
+@dataclass(frozen=True, slots=True)
+class Notice:
+    """One notice. `role` None: for everybody of the department. Numbers go up with time."""
+
+    id: int
+    kind: str
+    role: str | None
+    matter: str | None
+    grant: str | None
+    resource: str | None
+    at: datetime
+    document: Mapping[str, Any]
+    read_at: datetime | None
+
+    @property
+    def key(self) -> str:
+        return f"{self.id:020d}"
+
+
+def words(notice: Notice, language: Literal["zh", "en"]) -> str:
+    """The notice in words."""
+    chinese, english = WORDS.get(notice.kind, (notice.kind, notice.kind))
+    return chinese if language == "zh" else english
+
+
+_MINE = "n.department = $1 AND (n.role IS NULL OR n.role = ANY($2))"
+
+
+async def page(
+    connection: Any,
+    department: str,
+    roles: Sequence[str],
+    *,
+    unread: bool,
+    after: str | None,
+    before: str | None,
+    limit: int,
+    last: bool,
+) -> list[Notice]:
+    """The first (or last) `limit` notices for people of `department` with `roles`, keys between `after`, `before`."""
+    rows = await connection.fetch(
+        f"SELECT * FROM notice n WHERE {_MINE} {'AND n.read_at IS NULL' if unread else ''} "
+        "AND ($3::bigint IS NULL OR n.id > $3) AND ($4::bigint IS NULL OR n.id < $4) "
+        f"ORDER BY n.id {'DESC' if last else 'ASC'} LIMIT $5",
+        department,
+        list(roles),
+        _number(after),
+        _number(before),
+        limit,
+    )
+    found = [
+        Notice(
+            row["id"],
+            row["kind"],
+            row["role"],
+            row["matter"],
+            row["grant_id"],
+            row["resource"],
+            row["at"],
+            decode(row["document"]),
+            row["read_at"],
+        )
+        for row in rows
+    ]
+    return found[::-1] if last else found
+
+
+async def count(connection: Any, department: str, roles: Sequence[str], *, unread: bool) -> int:
+    """How many notices `page` goes through in all."""
+    number: int = await connection.fetchval(
+        f"SELECT count(*) FROM notice n WHERE {_MINE} {'AND n.read_at IS NULL' if unread else ''}",
+        department,
+        list(roles),
+    )
+    return number
+
+
+async def mark_read(desk: Desk, acting: Acting, roles: Sequence[str], ids: Sequence[str]) -> None:
+    """Marks those of the notices `ids` that are for the actor, and not read yet."""
+    async with desk.work(acting) as work:
+        await work.connection.execute(
+            f"UPDATE notice n SET read_at = $3, read_by = $4 WHERE {_MINE} AND n.id = ANY($5) AND n.read_at IS NULL",
+            acting.department,
+            list(roles),
+            acting.now,
+            acting.name,
+            [int(id) for id in ids if id.isascii() and id.isdigit() and len(id) < 19],
+        )
+
+
+def _number(key: str | None) -> int | None:
+    if key is None:
+        return None
+    return int(key) if key.isascii() and key.isdigit() and len(key) <= 20 else 0

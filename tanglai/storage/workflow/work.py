@@ -134,6 +134,10 @@ class Work:
         )
         return await self._record(new, step, party, role, reason, given or {})
 
+    def changed(self, matter: Matter) -> bool:
+        """Whether this act has opened or moved `matter`; one that `open` found by its key it has not."""
+        return matter.id in self._touched
+
     async def matter(self, kind: MatterKind | None, id: str, version: int | None = None) -> Matter:
         """The matter `id`, locked until the act ends, as a party to it may read it.
 

@@ -26,4 +26,4 @@ class SubscribingGateway(Gateway, Protocol):
         """Whether the operation is a subscription; False for a document that cannot be read. Does no I/O."""
 
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
-        """One response per event; a request error is one response with `executed` False."""
+        """One response per event; a request error is one response with `executed` False. Raises TanglaiError."""

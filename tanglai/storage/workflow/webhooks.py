@@ -230,7 +230,8 @@ async def deliveries(
     """The first (or last) `limit` deliveries of `webhook`, in one of `states`, by `delivery_key`."""
     order = "DESC" if last else "ASC"
     rows = await connection.fetch(
-        f"SELECT {_DELIVERY} FROM webhook_delivery d WHERE d.webhook = $1 AND ($2::text[] IS NULL OR d.state = ANY($2)) "
+        f"SELECT {_DELIVERY} FROM webhook_delivery d WHERE d.webhook = $1 "
+        "AND ($2::text[] IS NULL OR d.state = ANY($2)) "
         "AND ($3::timestamptz IS NULL OR (d.at, d.id) > ($3, $4::text)) "
         "AND ($5::timestamptz IS NULL OR (d.at, d.id) < ($5, $6::text)) "
         f"ORDER BY d.at {order}, d.id {order} LIMIT $7",

@@ -9,7 +9,7 @@ import strawberry
 from authz.words import article_words
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.enums import ActErrorCode
-from tanglai.catalogue.rules import rule_set
+from tanglai.catalogue.rules import rule_set, rule_set_names
 from tanglai.catalogue.workflow import errors
 from tanglai.catalogue.workflow.errors import ProblemCode
 
@@ -24,9 +24,13 @@ class ActError:
 
     @resolved("The article in words of the request's language; null where there is none.")
     def article_words(self, info: Info) -> str | None:
-        if self.article is None:
+        article = self.article
+        if article is None:
             return None
-        return article_words(self.article, rule_set(info.context.snapshot.rule_set), info.context.language)
+        # A matter keeps its rule set, and what the catalogue must be rests on the Measures under either.
+        sets = [rule_set(name) for name in (info.context.snapshot.rule_set, *rule_set_names())]
+        citing = next((rules for rules in sets if article in rules.citations), None)
+        return article_words(article, citing, info.context.language) if citing is not None else article
 
 
 @strawberry.type(description="What is wrong with one field of what was given.")

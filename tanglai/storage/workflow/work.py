@@ -86,13 +86,10 @@ class Work:
         answer, and nothing is opened. Raises NotPermitted, WrongState.
         """
         acting = self.acting
-        named = f"{acting.department}/{acting.client}/{key}" if key is not None else None
-        if named is not None:
-            # Two requests of one name: the second waits here for the first.
-            await self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", named)
-            row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE request_key = $1", named)
-            if row is not None:
-                return matter_of(row)
+        named = self._named(key)
+        earlier = await self.earlier(key)
+        if earlier is not None:
+            return earlier
         rules_of = rule_set(rules or acting.snapshot.rule_set)
         number = await self.connection.fetchval("SELECT nextval('matter_number')")
         id = f"{machine(kind).prefix}-{self.today.year}-{number:06d}"
@@ -133,6 +130,19 @@ class Work:
             encode("matter", id, new.document),
         )
         return await self._record(new, step, party, role, reason, given or {})
+
+    async def earlier(self, key: str | None) -> Matter | None:
+        """What this client opened before by a request of the name `key`: for acts that could not be done twice."""
+        named = self._named(key)
+        if named is None:
+            return None
+        # Two requests of one name: the second waits here for the first.
+        await self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", named)
+        row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE request_key = $1", named)
+        return matter_of(row) if row is not None else None
+
+    def _named(self, key: str | None) -> str | None:
+        return f"{self.acting.department}/{self.acting.client}/{key}" if key is not None else None
 
     def changed(self, matter: Matter) -> bool:
         """Whether this act has opened or moved `matter`; one that `open` found by its key it has not."""

@@ -85,6 +85,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     graphql = GraphQLSchema(
         fixed.query,
         mutation=fixed.mutation,
+        subscription=fixed.subscription,
         types=fixed.types,
         directives=[*specified_directives, KEY, RESOURCE, SHARE],
         description=f"唐徕渠 Tanglai: government data under {rules.title_en}.",

@@ -62,6 +62,7 @@ from schema.fixed.resources import (
 from schema.fixed.workflow.applications import ApplicationMutations, ApplicationQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.matters import matter_node
+from schema.fixed.workflow.subscriptions import Subscription
 from schema.scalars import DATE, DATETIME, DECIMAL
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
@@ -254,6 +255,7 @@ class FixedPart:
     query: GraphQLObjectType
     node: GraphQLInterfaceType
     mutation: GraphQLObjectType
+    subscription: GraphQLObjectType
     page_info: GraphQLObjectType
     share_class: GraphQLEnumType
     types: tuple[GraphQLNamedType, ...]
@@ -270,7 +272,7 @@ def fixed_part() -> FixedPart:
         date: _scalar(DATE),
         Decimal: _scalar(DECIMAL),
     }
-    schema = strawberry.Schema(Query, Mutation, config=StrawberryConfig(scalar_map=scalars))
+    schema = strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=scalars))
     types: dict[str, Any] = schema._schema.type_map
     page_info = types["PageInfo"]
     for part in (Part.HAS_NEXT_PAGE, Part.HAS_PREVIOUS_PAGE, Part.START_CURSOR, Part.END_CURSOR):
@@ -278,7 +280,16 @@ def fixed_part() -> FixedPart:
     for kind in types.values():
         _without_null_defaults(kind)
     own = tuple(kind for name, kind in sorted(types.items()) if not name.startswith("__") and name != "Query")
-    return FixedPart(schema, types["Query"], types["Node"], types["Mutation"], page_info, types["ShareClass"], own)
+    return FixedPart(
+        schema,
+        types["Query"],
+        types["Node"],
+        types["Mutation"],
+        types["Subscription"],
+        page_info,
+        types["ShareClass"],
+        own,
+    )
 
 
 def _without_null_defaults(kind: GraphQLNamedType) -> None:

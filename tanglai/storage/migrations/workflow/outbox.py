@@ -77,5 +77,11 @@ STATEMENTS: tuple[str, ...] = (
     "CREATE TRIGGER d_enqueue AFTER INSERT ON notice REFERENCING NEW TABLE AS fresh "
     "FOR EACH STATEMENT EXECUTE FUNCTION enqueue_notices()",
     "CREATE TRIGGER z_keep BEFORE DELETE OR TRUNCATE ON webhook EXECUTE FUNCTION refuse_change()",
+    # An inbox changes too when a due date moves and when somebody has read a notice.
+    *(
+        f"CREATE TRIGGER c_tell_changed AFTER UPDATE ON {table} REFERENCING NEW TABLE AS fresh "
+        "FOR EACH STATEMENT EXECUTE FUNCTION tell_work()"
+        for table in ("matter_task", "notice")
+    ),
 )
 """Run in their order, after those of `core`."""

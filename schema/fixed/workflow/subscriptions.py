@@ -1,0 +1,31 @@
+"""In charge of the root fields of subscriptions: each says what it follows, then answers as of now.
+
+A field is answered anew for every event (resolvers/subscriptions.py), by the requester, the catalogue and the moment
+of then. INVARIANT: what it follows is said before anything is read, so that no change falls in between.
+"""
+
+import strawberry
+
+from schema.context import Stream
+from schema.fixed.resolved import Info, resolved
+from schema.fixed.workflow.inbox import Inbox, inbox
+from tanglai.catalogue.errors import BadInput
+
+
+def stream_of(info: Info) -> Stream:
+    """The stream that the operation is an event of."""
+    stream = info.context.stream
+    if stream is None:
+        raise BadInput("this field is for subscriptions")
+    return stream
+
+
+@strawberry.type(
+    description="What changes while one watches: each field has one event at once, then one per change. Changes that "
+    "come close together are one event."
+)
+class Subscription:
+    @resolved("The inbox of the requester, whenever tasks or notices of the department change.")
+    async def inbox_changed(self, info: Info) -> Inbox:
+        stream_of(info).follow(info.context.principal.department.code)
+        return await inbox(info)

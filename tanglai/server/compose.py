@@ -38,6 +38,7 @@ from tanglai.storage.errors import SchemaMismatch
 from tanglai.storage.keys import KEY_BYTES, KeyRecord, KeyStoreError, MasterKey
 from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Replica
+from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
 
 _log = logging.getLogger(__name__)
@@ -127,6 +128,7 @@ class Node:
             load_versions=database.load_versions,
             cubes=database,
             quotas=quotas,
+            desk=Desk(database, changed=replica.doubt),
             feed=await stack.enter_async_context(Feed(database)),
         )
         await self._gateway.schema()

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable, Coroutine
 from contextlib import AsyncExitStack
@@ -92,6 +93,7 @@ class Replica:
         self._running: AsyncExitStack | None = None
         self._watchers: list[Callable[[Snapshot], None]] = []
         self._closed = False
+        self._doubted = -math.inf
 
     async def start(self) -> None:
         """Load the catalogue and begin to follow changes. Raises PolicyUnavailable; may then be called again."""
@@ -136,11 +138,15 @@ class Replica:
         came = self._clock()
         while True:
             confirmed = self._confirmed
-            if confirmed is not None and confirmed.began > came - self._fresh:
+            if confirmed is not None and confirmed.began > came - self._fresh and confirmed.began >= self._doubted:
                 passed = timedelta(seconds=self._clock() - confirmed.began)
                 return Moment(confirmed.snapshot, confirmed.grants, confirmed.now + passed)
             # One that is under way may have begun too early for this request; then the loop asks again.
             await self._confirm_shared()
+
+    def doubt(self) -> None:
+        """Decide nothing more by what is known now: this worker has just changed something itself."""
+        self._doubted = self._clock()
 
     async def grants(self, department: str, snapshot: Snapshot | None = None) -> tuple[Grant, ...]:
         """All grants of the requester with credit code `department`, as of the last confirmation or later.

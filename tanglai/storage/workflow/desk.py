@@ -31,8 +31,10 @@ class Lock(Enum):
 class Desk:
     """Where acts are done and matters are read. Safe for concurrent use within one event loop."""
 
-    def __init__(self, database: PlatformDatabase) -> None:
+    def __init__(self, database: PlatformDatabase, *, changed: Callable[[], None] = lambda: None) -> None:
+        """`changed` is called after an act that may have changed grants or the catalogue, on the event loop."""
         self._database = database
+        self._changed = changed
 
     @asynccontextmanager
     async def work(self, acting: Acting, lock: Lock = Lock.NOTHING) -> AsyncIterator[Work]:
@@ -53,6 +55,8 @@ class Desk:
                 yield work
                 await work.settle()
                 await connection.execute("SET CONSTRAINTS ALL IMMEDIATE")
+            if lock is not Lock.NOTHING:
+                self._changed()
         except Refused as error:
             raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, error.message)]) from error
         except asyncpg.PostgresError as error:

@@ -197,6 +197,7 @@ described(
         "APPLICATION": "An application (Art. 11(3)).",
         "CONSULTATION": "A consultation with the provider (Art. 11(4)).",
         "COORDINATION": "A coordination by the competent department (Art. 11(4)).",
+        "TRANSITION": "Use that went on when an application came to be needed (Order 809 Art. 21).",
     },
 )
 described(

@@ -67,16 +67,27 @@ def _extent(grant: Grant, resource: Resource) -> Iterator[Finding]:
         yield Finding("grant", ("relations",), f"resource `{resource.code}` has no relation `{name}`")
 
 
+_OPENS = {GrantBasis.APPLICATION: ShareClass.CONDITIONAL, GrantBasis.TRANSITION: ShareClass.UNCONDITIONAL}
+"""The strictest class that a basis opens; those not named open every class."""
+_CLASS_WORDS = {ShareClass.CONDITIONAL: "conditional", ShareClass.NOT_SHARED: "not shared"}
+_BASIS_WORDS = {GrantBasis.APPLICATION: "an application", GrantBasis.TRANSITION: "a transition"}
+
+
+def _beyond(basis: GrantBasis, share_class: ShareClass) -> bool:
+    """Whether `basis` does not open `share_class`."""
+    return share_class.strictness > _OPENS.get(basis, ShareClass.NOT_SHARED).strictness
+
+
 def _basis(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
-    if grant.basis is not GrantBasis.APPLICATION:
-        return
     for name in sorted(grant.items & resource.item_by_name.keys()):
-        if resource.item_by_name[name].share_class is ShareClass.NOT_SHARED:
-            message = f"item `{name}` is not shared: an application does not open it"
+        share_class = resource.item_by_name[name].share_class
+        if _beyond(grant.basis, share_class):
+            message = f"item `{name}` is {_CLASS_WORDS[share_class]}: {_BASIS_WORDS[grant.basis]} does not open it"
             yield Finding("grant-basis", ("items",), message)
     for name in sorted(grant.relations & resource.relation_by_name.keys()):
-        if _relation_class(resource, resource.relation_by_name[name], world) is ShareClass.NOT_SHARED:
-            message = f"relation `{name}` is not shared: an application does not open it"
+        related = _relation_class(resource, resource.relation_by_name[name], world)
+        if related is not None and _beyond(grant.basis, related):
+            message = f"relation `{name}` is {_CLASS_WORDS[related]}: {_BASIS_WORDS[grant.basis]} does not open it"
             yield Finding("grant-basis", ("relations",), message)
 
 
@@ -112,8 +123,9 @@ def _scope(grant: Grant, resource: Resource, world: World) -> Iterator[Finding]:
         item = resource.item_by_name.get(name)
         if item is None:
             yield Finding("grant", path, f"resource `{resource.code}` has no item `{name}`")
-        elif item.share_class is ShareClass.NOT_SHARED and grant.basis is GrantBasis.APPLICATION:
-            message = f"the scope would disclose item `{name}`, which is not shared, on an application"
+        elif _beyond(grant.basis, item.share_class):
+            words, basis = _CLASS_WORDS[item.share_class], _BASIS_WORDS[grant.basis]
+            message = f"the scope would disclose item `{name}`, which is {words}, on {basis}"
             yield Finding("grant-basis", path, message)
         elif item.share_class is not ShareClass.UNCONDITIONAL and (name not in grant.items or name in grant.masks):
             message = f"the scope is over item `{name}`, which is not granted clear: it discloses that predicate"

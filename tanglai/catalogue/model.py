@@ -91,6 +91,8 @@ class GrantBasis(StrEnum):
     APPLICATION = "APPLICATION"
     CONSULTATION = "CONSULTATION"
     COORDINATION = "COORDINATION"
+    TRANSITION = "TRANSITION"
+    """Use that went on when a node's rule set came to ask for an application; of unconditional items alone."""
 
 
 class GrantState(StrEnum):

@@ -69,7 +69,7 @@ def test_population_shares_basic_items_and_keeps_business_items(draft: Draft) ->
 
 def test_grants_are_of_every_kind_and_state(draft: Draft) -> None:
     grants = draft.grants
-    assert {grant.basis for grant in grants} == set(GrantBasis)
+    assert {grant.basis for grant in grants} == set(GrantBasis) - {GrantBasis.TRANSITION}
     assert {grant.state for grant in grants} >= {
         GrantState.ACTIVE,
         GrantState.SUSPENDED,

@@ -173,10 +173,14 @@ def _with_codes(resource: Resource, codes: Mapping[str, str]) -> Resource:
 
 
 def _of_problem(problem: Problem, origin: Origin) -> Violation:
-    """A secrecy flag is refused by law, not only by form: such data is outside of sharing (Order 809 Art. 3)."""
-    last = str(problem.path[-1]) if problem.path else ""
-    if problem.kind == "extra_forbidden" and last.replace("_", "").lower() in _SECRECY:
-        message = f"`{last}`: state and work secrets are not government data and are not registered"
+    if is_secrecy(problem):
+        message = f"`{problem.path[-1]}`: state and work secrets are not government data and are not registered"
         return origin.violation("state-secret", problem.path, message)
     rule = {"predicate": "grant", "reference": "reference"}.get(problem.kind, "document")
     return origin.violation(rule, problem.path, problem.message)
+
+
+def is_secrecy(problem: Problem) -> bool:
+    """Whether a secrecy flag stands there: such data are refused by law, not only by form (Order 809 Art. 3)."""
+    last = str(problem.path[-1]) if problem.path else ""
+    return problem.kind == "extra_forbidden" and last.replace("_", "").lower() in _SECRECY

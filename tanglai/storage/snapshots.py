@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 from typing import Any
 
@@ -37,26 +37,46 @@ async def load(connection: Any, zone: Zone, rule_set: str, previous: Snapshot | 
 
     With `previous` only what changed since is read and converted; entries that did not change are the same objects.
     """
-    if previous is not None and (previous.zone, previous.rule_set) != (zone, rule_set):
+    if previous is not None and previous.zone is not zone:
         previous = None
     async with connection.transaction(isolation="repeatable_read", readonly=True):
         number = await connection.fetchval(CATALOGUE)
         if previous is not None and number < previous.number:
             previous = None  # another past: the database was restored from an older copy
         if previous is not None and number == previous.number:
-            return previous
-        since = previous.number if previous else -1
-        rows = _Rows(
-            number,
-            {
-                register.table: await connection.fetch(
-                    f"SELECT {register.key}, document FROM {register.table} WHERE changed > $1", since
-                )
-                for register in _REGISTERS
-            },
-            await connection.fetch(_RESOURCES, since),
-            await connection.fetch(_HISTORY, since),
-        )
+            return previous if previous.rule_set == rule_set else replace(previous, rule_set=rule_set)
+        rows = await _changed(connection, number, previous)
+    return await _built(rows, zone, rule_set, previous)
+
+
+async def held(connection: Any, previous: Snapshot) -> Snapshot:
+    """The catalogue as it is now, by way of a snapshot that may be older, under the same rule set.
+
+    `connection` is in a transaction that holds the catalogue (epochs.py), so that nothing changes between statements.
+    """
+    number = await connection.fetchval(CATALOGUE)
+    if number == previous.number:
+        return previous
+    known = previous if number > previous.number else None
+    return await _built(await _changed(connection, number, known), previous.zone, previous.rule_set, known)
+
+
+async def _changed(connection: Any, number: int, previous: Snapshot | None) -> _Rows:
+    since = previous.number if previous else -1
+    return _Rows(
+        number,
+        {
+            register.table: await connection.fetch(
+                f"SELECT {register.key}, document FROM {register.table} WHERE changed > $1", since
+            )
+            for register in _REGISTERS
+        },
+        await connection.fetch(_RESOURCES, since),
+        await connection.fetch(_HISTORY, since),
+    )
+
+
+async def _built(rows: _Rows, zone: Zone, rule_set: str, previous: Snapshot | None) -> Snapshot:
     if len(rows.resources) > _INLINE:
         return await asyncio.to_thread(_build, rows, zone, rule_set, previous)
     return _build(rows, zone, rule_set, previous)

@@ -35,6 +35,7 @@ from resolvers.requests import GraphQLRequest, GraphQLResponse, as_of, refuses_d
 from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
+from resolvers.sightings import sightings
 from resolvers.subscriptions import Subscriptions, is_subscription
 from resolvers.under_way import (
     Context,
@@ -390,6 +391,7 @@ class Gateway:
             load_used=self._used(context.moment),
             stream=context.stream,
             desk=self._desk,
+            sees=sightings(self.execute, request, context.purpose),
             request_id=request.request_id,
             node=self._node,
         )

@@ -16,6 +16,7 @@ from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.quotas import Counts
 from tanglai.catalogue.workflow.parties import Acting
 from tanglai.storage.errors import PolicyUnavailable
+from tanglai.storage.workflow.corrections import Sees
 from tanglai.storage.workflow.desk import Desk
 
 T = TypeVar("T")
@@ -50,7 +51,8 @@ class RequestContext:
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
     None where it cannot be asked. `stream` is that of a subscription, None in other operations. `desk` is where the
-    law's work is done. `told` counts the characters of rows in words and predicates.
+    law's work is done; `sees` tells whether the requester is shown an item on a data row. `told` counts the characters of
+    rows in words and predicates.
     """
 
     snapshot: Snapshot
@@ -64,6 +66,7 @@ class RequestContext:
     load_used: LoadUsed | None = None
     stream: Stream | None = None
     desk: Desk | None = None
+    sees: Sees | None = None
     request_id: str = ""
     node: str = "tanglai"
     told: int = 0

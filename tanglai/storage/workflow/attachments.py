@@ -79,8 +79,10 @@ async def content(desk: Desk, department: str, id: str) -> tuple[Attachment, byt
     owner, _, number = rest.partition("/")
 
     async def read(connection: Any) -> tuple[Attachment, bytes] | None:
+        if not id.isprintable() or not number.isdecimal() or len(number) > 2:
+            return None
         held = await find(connection, matter)
-        if held is None or not visible_to(held, department) or not number.isdecimal() or len(number) > 2:
+        if held is None or not visible_to(held, department):
             return None
         row = await connection.fetchrow(
             f"SELECT {_COLUMNS}, content FROM matter_attachment WHERE matter = $1 AND department = $2 AND number = $3",

@@ -56,7 +56,6 @@ class Shown:
 
 
 EXPORT = "export: there is no such path yet"
-SUBSCRIPTION = "subscriptions: the schema has no `Subscription` type yet"
 STORED = "stored documents: an operation is sent as text only"
 DEFER = "`@defer` and `@stream` themselves: the schema does not have them, so they are refused"
 
@@ -96,14 +95,11 @@ _CASES: dict[str, tuple[str | tuple[str, tuple[str, ...]], ...]] = {
         "`_entities` with forged, unknown or further keys: null and one generic error",
         (
             "Every path gives the same verdict: list, edges, keys, `node`, relations, counts, aggregates, `_entities`, "
-            "GET, WebSocket",
-            (EXPORT, SUBSCRIPTION, STORED),
+            "GET, WebSocket; subscriptions lead to no rows",
+            (EXPORT, STORED),
         ),
         "Schema text, introspection, suggestions and errors tell the catalogue only, and outsiders nothing",
-        (
-            "WebSocket: init first, the token's end closes, `Origin` is checked, bounds, no legacy protocol",
-            (SUBSCRIPTION,),
-        ),
+        "WebSocket: init first, the token's end closes, `Origin` is checked, bounds, no legacy protocol",
     ),
     "Grants": (
         "Two grants never multiply",
@@ -171,7 +167,7 @@ HOLES: dict[str, Hole] = {
         Hole("fraiseql-node", "fraiseql", "`node(id)` had no row filter"),
         Hole("fraiseql-pages", "fraiseql", "pages of a connection had no row filter"),
         Hole("fraiseql-count", "fraiseql", "counts had no row filter"),
-        Hole("fraiseql-subscriptions", "fraiseql", "subscriptions had no row filter", (SUBSCRIPTION,)),
+        Hole("fraiseql-subscriptions", "fraiseql", "subscriptions had no row filter"),
     )
 }
 

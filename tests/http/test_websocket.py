@@ -292,6 +292,27 @@ class TestIdentity:
             assert platform.gateway.cancelled == 1
 
     @case(31)
+    def test_the_token_ends_under_a_subscription(self) -> None:
+        now = [time.time()]
+        with running(StreamingGateway(), clock=lambda: now[0]) as platform:
+            token = platform.token(iat=None, exp=now[0] - LEEWAY_SECONDS + 0.5)
+            with opened(platform, token) as client:
+                client.say(id="1", type="subscribe", payload={"query": "subscription { never }"})
+                assert client.hear()["payload"] == {"data": {"never": 0}}
+                assert client.closed() == 4401
+            assert platform.gateway.cancelled == 1
+
+    @case(31)
+    def test_the_key_is_withdrawn_under_a_subscription(self) -> None:
+        """What comes later is for whoever may still hear it."""
+        keys = ChangingKeys(samples.jwks(("a", samples.EC)))
+        with running(StreamingGateway(), keys=keys) as platform, opened(platform) as client:
+            client.say(id="1", type="subscribe", payload={"query": "subscription { forever }"})
+            assert client.hear()["type"] == "next"
+            platform.call(lambda: keys.rotate(samples.jwks(("a", samples.OTHER_EC))))
+            assert client.closed() == 4401
+
+    @case(31)
     def test_the_key_is_withdrawn(self) -> None:
         keys = ChangingKeys(samples.jwks(("a", samples.EC)))
         with running(keys=keys) as platform, opened(platform) as client:
@@ -392,6 +413,21 @@ class TestBounds:
             client.say(id="2", type="subscribe", payload={"query": "{ hello }"})
             assert client.hear()["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
             assert platform.ask().status == 503
+
+    @case(31)
+    def test_subscriptions_of_the_process(self) -> None:
+        """They hold none of the operations that run at once, and have a bound of their own."""
+        with running(StreamingGateway(), max_concurrent=1, max_subscriptions=2) as platform, opened(platform) as client:
+            for key in "ab":
+                client.say(id=key, type="subscribe", payload={"query": "subscription { never }"})
+                assert client.hear()["type"] == "next"
+            client.say(id="c", type="subscribe", payload={"query": "subscription { never }"})
+            assert client.hear()["payload"][0]["extensions"]["code"] == "LIMIT_EXCEEDED"
+            assert platform.ask().status == 200
+            client.say(id="a", type="complete")
+            platform.until(lambda: platform.gateway.cancelled == 1)
+            client.say(id="c", type="subscribe", payload={"query": "subscription { never }"})
+            assert client.hear()["type"] == "next"
 
     def test_the_time_limit(self) -> None:
         with running(request_seconds=0.1) as platform, opened(platform) as client:

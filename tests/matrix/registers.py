@@ -15,6 +15,7 @@ from graphql import (
     GraphQLEnumType,
     GraphQLInputObjectType,
     GraphQLInterfaceType,
+    GraphQLNamedType,
     GraphQLObjectType,
     GraphQLSchema,
     GraphQLUnionType,
@@ -35,6 +36,7 @@ from resolvers.entry_paths import group_path, root_path
 from resolvers.gateway import Gateway
 from resolvers.requests import GraphQLRequest
 from schema.fields import (
+    EXTENSION,
     FieldMeaning,
     FunctionField,
     Part,
@@ -224,6 +226,29 @@ def missing(schema: GraphQLSchema, used: Used) -> list[str]:
     return found
 
 
+def leads_to_rows(schema: GraphQLSchema, kind: GraphQLNamedType) -> set[str]:
+    """Types of the data, which the planner answers, that can be reached from `kind`."""
+    found: set[str] = set()
+    seen: set[str] = set()
+    waiting = [kind]
+    while waiting:
+        kind = waiting.pop()
+        if kind.name in seen:
+            continue
+        seen.add(kind.name)
+        if EXTENSION in kind.extensions:
+            found.add(kind.name)
+        if isinstance(kind, GraphQLUnionType):
+            waiting += kind.types
+        if isinstance(kind, GraphQLInterfaceType):
+            waiting += schema.get_possible_types(kind)
+        if isinstance(kind, GraphQLObjectType):
+            if kind.name != "PageInfo" and any(EXTENSION in field.extensions for field in kind.fields.values()):
+                found.add(kind.name)
+            waiting += [get_named_type(field.type) for field in kind.fields.values()]
+    return found
+
+
 # --- what leads to the gateway ----------------------------------------------------------------------------------------
 
 ROOTS: Mapping[str, str] = {
@@ -235,13 +260,17 @@ ROOTS: Mapping[str, str] = {
     "explainAccess": "the dry run: rules, no rows",
     "_service": "the schema's text",
 }
-"""Every root field of `Query`: a row of the matrix, or what it tells instead of rows."""
+"""Root fields of `Query`: a row of the matrix, or what it tells instead of rows. Those of the law's work are not
+listed: they, mutations and subscriptions lead to no type that has rows."""
 
 DOORS: Mapping[str, str] = {
     "tanglai.server.endpoint: execute": "POST and GET",
     "tanglai.server.websocket: execute": "WebSocket",
-    "tanglai.server.websocket: streams": "whether it is a subscription, which the gateway has not",
-    "tanglai.server.websocket: subscribe": "subscriptions, which the gateway has not",
+    "tanglai.server.websocket: streams": "whether it is a subscription",
+    "tanglai.server.websocket: subscribe": "subscriptions, which lead to no rows",
+    "tanglai.server.endpoint: streams": "whether it is a subscription",
+    "tanglai.server.endpoint: subscribe": "subscriptions, which lead to no rows",
+    "tanglai.server.compose: streams": "whether it is a subscription",
     "tanglai.server.compose: schema": "building the schema before the first request",
     "tanglai.server.app: sdl": "the schema's text",
     "tanglai.server.app: ready": "whether the platform database is there",
@@ -262,8 +291,8 @@ ROUTES: Mapping[str, str] = {
 }
 """Other routes of a node, and what they tell; none comes to rows. Those of the workbench are files."""
 
-GATEWAY = frozenset({"execute", "schema", "sdl", "ready"})
-"""What the gateway answers."""
+GATEWAY = frozenset({"execute", "streams", "subscribe", "schema", "sdl", "ready"})
+"""What the gateway answers. `subscribe` runs what `execute` runs, on the root type of subscriptions."""
 
 REQUEST = frozenset(
     {
@@ -335,14 +364,8 @@ def _words(schema: GraphQLSchema, *words: str) -> set[str]:
     return {name for name in found if any(word in name.rpartition(".")[2].lower() for word in words)}
 
 
-def _subscriptions(schema: GraphQLSchema) -> set[str]:
-    there = {"type Subscription"} if schema.subscription_type is not None else set()
-    return there | _words(schema, "subscri", "streams", "changefeed")
-
-
 PENDING = (
     Pending("export", lambda schema: _words(schema, "export", "download")),
-    Pending("subscriptions", _subscriptions),
     Pending("stored documents", lambda schema: _words(schema, "stored", "persisted", "document_id", "documentid")),
 )
 """Paths of later issues, by name."""

@@ -93,6 +93,7 @@ _ITEM_COLUMNS = {
     "codes": "codes",
     "nullable": "nullable",
     "content": "content",
+    "of": "content",
     "graphql": "name",
 }
 _NAMES = ("graphql", "source", "table")

@@ -8,6 +8,8 @@ from tanglai.catalogue.guide.columns import BY_KEY
 
 MOST_REMARKS = 20_000
 """Remarks that one report keeps; more are counted."""
+MOST_NOTICES = 15_000
+"""Notices come to an end before errors do."""
 MOST_QUOTED = 60
 """Characters of a cell that a message quotes."""
 
@@ -67,7 +69,7 @@ class Remarks:
 
     def add(self, remark: Remark) -> None:
         self.errors += remark.severity is Severity.ERROR
-        if len(self.said) < MOST_REMARKS:
+        if len(self.said) < (MOST_REMARKS if remark.severity is Severity.ERROR else MOST_NOTICES):
             self.said.append(remark)
         else:
             self.untold += 1

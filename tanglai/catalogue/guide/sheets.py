@@ -46,6 +46,8 @@ def tables(sheets: list[Sheet], remarks: Remarks) -> list[Table]:
     left = MAX_FILLED
     for sheet in sheets:
         at = At(remarks, sheet.title)
+        if sheet.title in (HELP_SHEET, LIST_SHEET):
+            continue
         if sheet.hidden:
             at.notice("", "file", "the sheet is hidden: not read", "工作表已隐藏，未读取")
             continue
@@ -54,8 +56,6 @@ def tables(sheets: list[Sheet], remarks: Remarks) -> list[Table]:
         filled, used = _filled(sheet, left)
         left -= used
         table = _table(sheet, filled, at)
-        if table is None and sheet.title in (HELP_SHEET, LIST_SHEET):
-            continue
         if table is None:
             at.notice(
                 "", "file", "the sheet has no header of the guide: not read", "未找到编制指南规定的表头，未读取该工作表"

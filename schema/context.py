@@ -51,8 +51,8 @@ class RequestContext:
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
     None where it cannot be asked. `stream` is that of a subscription, None in other operations. `desk` is where the
-    law's work is done; `sees` tells whether the requester is shown an item on a data row. `told` counts the characters of
-    rows in words and predicates.
+    law's work is done; `sees` tells whether the requester is shown an item on a data row. `told` counts the characters
+    of rows in words and predicates.
     """
 
     snapshot: Snapshot

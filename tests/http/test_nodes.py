@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import http.client
 import json
 import os
 import signal
@@ -15,12 +16,14 @@ from urllib.parse import urlsplit
 
 import asyncpg
 import pytest
+from websockets.sync.client import connect
+from websockets.typing import Subprotocol
 
 from tanglai.server.issuer import DemoIssuer
 from tanglai.server.settings import Settings
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.cases import case
-from tests.http.nodes import PROVIDER, REGISTERS, RESOURCE, Node, Platform, Reply, make_source
+from tests.http.nodes import PROVIDER, REGISTERS, REQUESTER, RESOURCE, Node, Platform, Reply, make_source
 
 PHONES = "{ data { people { persons(first: 5) { nodes { number phone } } } } }"
 
@@ -271,3 +274,43 @@ def test_a_client_that_goes_away_cancels_its_source_call(platform: Platform, nod
         with socket.create_connection((host.hostname or "", host.port or 0)) as connection:
             connection.sendall(head + body)
     assert len(phones(nodes[0].ask(PHONES, token))) == 5
+
+
+@case(31, twin=True)
+def test_an_act_on_one_node_is_an_event_on_every_node(platform: Platform, nodes: tuple[Node, Node]) -> None:
+    """A draft waits for its author: the inbox says so to event streams and WebSockets, wherever they are."""
+    token = platform.token(REQUESTER, "--role", "applicant")
+    inbox = "subscription { inboxChanged { waiting tasks(first: 1) { nodes { role } } } }"
+    one, other = nodes
+    stream = http.client.HTTPConnection(urlsplit(one.url).netloc, timeout=20)
+    headers = {"Content-Type": "application/json", "Accept": "text/event-stream", "Authorization": f"Bearer {token}"}
+    stream.request("POST", "/graphql", json.dumps({"query": inbox}), headers)
+    response = stream.getresponse()
+    url = f"{other.url.replace('http', 'ws', 1)}/graphql"
+    with connect(url, subprotocols=[Subprotocol("graphql-transport-ws")], proxy=None) as socket:
+
+        def say(**message: Any) -> None:
+            socket.send(json.dumps(message))
+
+        def from_socket() -> Any:
+            return json.loads(socket.recv(timeout=20))
+
+        def from_stream() -> Any:
+            while not (line := response.readline()).startswith(b"data: "):
+                assert line
+            return json.loads(line.removeprefix(b"data: "))
+
+        say(type="connection_init", payload={"Authorization": f"Bearer {token}"})
+        assert from_socket() == {"type": "connection_ack"}
+        say(id="1", type="subscribe", payload={"query": inbox})
+        before = {"data": {"inboxChanged": {"waiting": 0, "tasks": {"nodes": []}}}}
+        for body in (from_stream(), from_socket()["payload"]):
+            assert {"data": body["data"]} == before
+        act = 'mutation { createApplication(input: {resource: "301/1"}) { __typename } }'
+        assert one.ask(act, token).body["data"] == {"createApplication": {"__typename": "Application"}}
+        after = {"waiting": 1, "tasks": {"nodes": [{"role": "applicant"}]}}
+        while from_stream()["data"]["inboxChanged"] != after:
+            pass
+        while from_socket()["payload"]["data"]["inboxChanged"] != after:
+            pass
+    stream.close()

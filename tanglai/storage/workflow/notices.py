@@ -15,6 +15,7 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "APPLICATION_ANSWERED": ("申请已答复", "your application was answered"),
     "DEADLINE_NEAR": ("期限将至", "a deadline comes near"),
     "DEADLINE_MISSED": ("已超过期限", "a deadline was missed"),
+    "DEADLINE_MISSED_BY_OTHER": ("对方已超过期限", "another department missed a deadline"),
 }
 """Kind of a notice -> Chinese and English. A kind that is not here is told by its code; a test finds such."""
 

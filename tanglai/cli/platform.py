@@ -73,4 +73,6 @@ async def platform(settings: Settings | None = None) -> AsyncIterator[PlatformDa
 
 
 async def snapshot(database: PlatformDatabase, settings: Settings) -> Snapshot:
-    return await database.load_snapshot(settings.zone, rule_set=settings.rule_set)
+    """The catalogue as it is, under the rule set that is in force on this node."""
+    rule_set = (await database.confirm()).rule_sets.get(settings.zone, settings.rule_set)
+    return await database.load_snapshot(settings.zone, rule_set=rule_set)

@@ -13,7 +13,9 @@ from types import TracebackType
 from typing import Any, Self, TypeVar
 
 from tanglai.catalogue.model import Grant, Snapshot, Zone
+from tanglai.catalogue.rules import rule_set as known_rule_set
 from tanglai.storage.database import PlatformDatabase
+from tanglai.storage.epochs import Epochs
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.grant_cache import GrantCache
 from tanglai.storage.grants import DepartmentGrants
@@ -66,6 +68,9 @@ class Replica:
     INVARIANT: a change committed before a confirmation began is seen by every decision after that confirmation, and no
     request decides by a confirmation that began `fresh` seconds or more before the request came. Notifications and the
     timer only make changes known earlier.
+
+    The rule set is the one that is in force in `zone` by the database's clock, `rule_set` where none was recorded; it
+    belongs to what a confirmation tells, and the snapshot carries it.
     """
 
     def __init__(
@@ -182,8 +187,9 @@ class Replica:
         began = self._clock()
         epochs = await self._database.confirm(before.grants if before else None)
         snapshot = before.snapshot if before else None
-        if snapshot is None or epochs.catalogue != snapshot.number:
-            snapshot = await self._database.load_snapshot(self._zone, rule_set=self._rule_set, previous=snapshot)
+        rules = self._rules_of(epochs)
+        if snapshot is None or epochs.catalogue != snapshot.number or rules != snapshot.rule_set:
+            snapshot = await self._database.load_snapshot(self._zone, rule_set=rules, previous=snapshot)
         if before is not None and (epochs.grants < before.grants or epochs.catalogue < before.snapshot.number):
             _log.error("the platform database went back in time; everything is read anew")
             self._cache.forget()
@@ -192,6 +198,11 @@ class Replica:
         if before is None or before.snapshot is not snapshot:
             self._tell(snapshot)
         return confirmed
+
+    def _rules_of(self, epochs: Epochs) -> str:
+        """The rule set in force. Raises ValueError for one that this program does not have: nothing is decided then."""
+        recorded = epochs.rule_sets.get(self._zone)
+        return known_rule_set(recorded).id if recorded is not None else self._rule_set
 
     def _tell(self, snapshot: Snapshot) -> None:
         for seen in self._watchers:

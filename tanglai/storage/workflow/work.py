@@ -144,10 +144,6 @@ class Work:
     def _named(self, key: str | None) -> str | None:
         return f"{self.acting.department}/{self.acting.client}/{key}" if key is not None else None
 
-    def changed(self, matter: Matter) -> bool:
-        """Whether this act has opened or moved `matter`; one that `open` found by its key it has not."""
-        return matter.id in self._touched
-
     async def matter(self, kind: MatterKind | None, id: str, version: int | None = None) -> Matter:
         """The matter `id`, locked until the act ends, as a party to it may read it.
 
@@ -217,6 +213,12 @@ class Work:
                 encode("matter", matter.id, changed.document),
             )
         return await self._record(changed, step, party, role, reason, given or {})
+
+    async def allow(self, matter: Matter, event: str, *, target: str | None = None) -> None:
+        """Nothing, where the actor may take `event` now, its guards aside. Raises NotPermitted, WrongState."""
+        step = self._step(matter, event, target)
+        self._permitted(matter, step)
+        await self._apart(matter, step)
 
     def require(self, party: str | None, role: Role, article: str | None = None) -> None:
         """Nothing, where the actor is of department `party` and holds `role`; else raises NotPermitted."""

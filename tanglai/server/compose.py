@@ -24,6 +24,7 @@ from tanglai.catalogue.model import Snapshot
 from tanglai.server import logs
 from tanglai.server.app import Application, build_app
 from tanglai.server.demo_session import DemoRoutes, DemoSession
+from tanglai.server.housekeeping import Housekeeping
 from tanglai.server.identity import Entrance, TokenVerifier
 from tanglai.server.issuer import ISSUER, DemoIssuer
 from tanglai.server.kept import KeptSecretError, kept_secret
@@ -117,6 +118,7 @@ class Node:
         stack.push_async_callback(replica.close)
         self._replica = replica
         quotas = await stack.enter_async_context(QuotaLedger(database))
+        desk = Desk(database, changed=replica.doubt)
         self._gateway = Gateway(
             replica,
             sources,
@@ -128,10 +130,11 @@ class Node:
             load_versions=database.load_versions,
             cubes=database,
             quotas=quotas,
-            desk=Desk(database, changed=replica.doubt),
+            desk=desk,
             feed=await stack.enter_async_context(Feed(database)),
         )
         await self._gateway.schema()
+        await stack.enter_async_context(Housekeeping(database, replica, desk, settings.node))
         try:
             await self._keys.fresh()
         except TanglaiError as error:  # the issuer may come later, the node need not wait for it

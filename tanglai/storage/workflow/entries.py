@@ -305,7 +305,7 @@ async def _with(work: Work, draft: EntryDraft, given: EntryInput, id: str) -> En
 
 async def _require_alone(work: Work, code: str, key: str | None) -> None:
     """Nothing, where no other entry of the resource is open; one that this request opened before does not count."""
-    await _lock(work, f"entry {code}")
+    await hold(work, code)
     other = await work.connection.fetchrow(
         "SELECT id, provider FROM matter WHERE resource = $1 AND kind = 'ENTRY' AND NOT closed "
         "AND request_key IS DISTINCT FROM $2",
@@ -316,6 +316,11 @@ async def _require_alone(work: Work, code: str, key: str | None) -> None:
         named = f"`{other['id']}`" if other["provider"] == work.acting.department else "of another department"
         message = f"an entry of resource `{code}` is open already: {named}"
         raise InvalidAct([Problem(("code",), ProblemCode.TAKEN, message)])
+
+
+async def hold(work: Work, code: str) -> None:
+    """Until the act ends, nobody else opens an entry of the resource `code`."""
+    await _lock(work, f"entry {code}")
 
 
 async def _lock(work: Work, name: str) -> None:

@@ -125,6 +125,7 @@ CREATE TABLE source_day (
 CREATE INDEX data_grant_active ON data_grant (requester, valid_from, id) INCLUDE (resource) WHERE state = 'ACTIVE';
 CREATE INDEX resource_version_provider ON resource_version (provider) INCLUDE (code, published_at)
     WHERE retired_at IS NULL;
+CREATE INDEX grant_transition_ended ON grant_transition (at, grant_id) WHERE to_state = 'ENDED';
 CREATE INDEX matter_event_refusal ON matter_event (at, department) INCLUDE (matter) WHERE to_state = 'REFUSED';
 CREATE INDEX matter_opened ON matter (kind, opened_at) INCLUDE (provider, requester, state, closed)
 """

@@ -20,17 +20,13 @@ class RemedyAction(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Remedy:
-    """What the requester can do next, machine-readable. `reply_within` counts working days (Art. 11).
-
-    `mutation` names the schema's mutation for it; None while the schema has none.
-    """
+    """What the requester can do next, machine-readable. `reply_within` counts working days (Art. 11)."""
 
     action: RemedyAction
     department: str | None = None
     resource: str | None = None
     items: tuple[str, ...] = ()
     relations: tuple[str, ...] = ()
-    mutation: str | None = None
     reply_within: int | None = None
 
 

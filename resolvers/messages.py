@@ -9,6 +9,7 @@ from authz.denial import Denial, Remedy
 from authz.words import Language, article_words, reason, remedy_words
 from resolvers.execution import FieldFailure
 from resolvers.plan import At
+from schema.remedies import mutation_for
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Snapshot
 from tanglai.catalogue.rules import rule_set
@@ -83,7 +84,7 @@ class Messages:
             "resource": remedy.resource,
             "items": list(remedy.items),
             "relations": list(remedy.relations),
-            "mutation": remedy.mutation,
+            "mutation": mutation_for(remedy.action, rule_set(self._snapshot.rule_set)),
             "replyWithinWorkingDays": remedy.reply_within,
             "words": remedy_words(denial, self._snapshot, self._language),
         }

@@ -10,8 +10,9 @@ from authz.visible import Use
 from authz.words import article_words, reason, remedy_words
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
+from schema.remedies import mutation_for
 from tanglai.catalogue import model
-from tanglai.catalogue.rules import rule_set
+from tanglai.catalogue.rules import RuleSet, rule_set
 
 
 @strawberry.type(description="What the requester can do next.")
@@ -22,7 +23,7 @@ class Remedy:
     items: list[str] = strawberry.field(description="Names of the items to ask for.")
     relations: list[str] = strawberry.field(description="Names of the relations to ask for.")
     mutation: str | None = strawberry.field(
-        description="The mutation that takes the step; null while the schema has none."
+        description="The mutation that takes the step; null where it is not taken on the platform."
     )
     reply_within: int | None = strawberry.field(description="Working days in which a reply is due.")
     _department: strawberry.Private[str | None]
@@ -162,11 +163,11 @@ def denial(info: Info, found: authz_denial.Denial | None) -> Denial | None:
         article_words=article_words(found.article, rules, context.language),
         reason=reason(found, context.snapshot, context.language),
         grants=list(found.grants),
-        remedy=_remedy(found.remedy, remedy_words(found, context.snapshot, context.language)),
+        remedy=_remedy(found.remedy, rules, remedy_words(found, context.snapshot, context.language)),
     )
 
 
-def _remedy(found: authz_denial.Remedy | None, words: str) -> Remedy | None:
+def _remedy(found: authz_denial.Remedy | None, rules: RuleSet, words: str) -> Remedy | None:
     if found is None:
         return None
     return Remedy(
@@ -175,7 +176,7 @@ def _remedy(found: authz_denial.Remedy | None, words: str) -> Remedy | None:
         resource_code=found.resource,
         items=list(found.items),
         relations=list(found.relations),
-        mutation=found.mutation,
+        mutation=mutation_for(found.action, rules),
         reply_within=found.reply_within,
         _department=found.department,
     )

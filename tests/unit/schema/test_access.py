@@ -106,7 +106,7 @@ async def test_explain_access_per_item() -> None:
             "resourceCode": RESIDENT,
             "items": ["home"],
             "relations": [],
-            "mutation": None,
+            "mutation": "apply",
             "replyWithin": 10,
         },
     }

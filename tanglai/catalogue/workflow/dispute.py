@@ -1,18 +1,18 @@
 """In charge of what a consultation and a coordination need and what may come of them (Art. 11 paragraph 4; O28)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-from tanglai.catalogue.documents import DocumentError, grant_to_document
+from tanglai.catalogue.documents import DocumentError
 from tanglai.catalogue.model import Department, Grant, GrantBasis, Resource, ShareClass, Snapshot
 from tanglai.catalogue.predicates import predicate_from_document
 from tanglai.catalogue.rules import RuleSet
 from tanglai.catalogue.workflow.application import MOST_CHARACTERS, REQUIRED, STATEMENTS
 from tanglai.catalogue.workflow.errors import InvalidAct, Problem, ProblemCode
 from tanglai.catalogue.workflow.parties import common_superior
-from tanglai.catalogue.workflow.terms import FIELDS, grant_of, narrowed, unconfirmed
+from tanglai.catalogue.workflow.terms import FIELDS, grant_of
 
 CONSULTED = (*FIELDS, *STATEMENTS, "need", "application")
 """Members of a consultation's document: what an application says, why the data are really needed, what was refused."""
@@ -26,7 +26,7 @@ class Decision(StrEnum):
     SHARE = "SHARE"  # the data are granted
     CLOSE = "CLOSE"  # they are not
     KEEP = "KEEP"  # the running grant stays as it is
-    CHANGE = "CHANGE"  # it is narrowed
+    CHANGE = "CHANGE"  # it gets other terms
     END = "END"  # it ends
 
 
@@ -136,32 +136,3 @@ def coordinator_between(snapshot: Snapshot, requester: str, provider: str) -> De
         message = "no competent department on this platform stands above both departments and is no party itself"
         raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, message, article(snapshot.rule_set))])
     return found
-
-
-def changed(
-    grant: Grant, given: Mapping[str, Any], *, snapshot: Snapshot, now: datetime, confirmed: Sequence[str] = ()
-) -> Grant:
-    """The running `grant`, narrowed by `given`; what equals it need not be left out. Raises InvalidAct."""
-    running = grant_to_document(grant)
-    own = {name: value for name, value in given.items() if value is not None and running.get(name) != value}
-    at = ("terms",)
-    if own.pop("validFrom", None) is not None:
-        raise InvalidAct([Problem((*at, "validFrom"), ProblemCode.NOT_ALLOWED, "the grant runs already")])
-    terms, less = narrowed(running, own, at=at)
-    new = grant_of(
-        terms,
-        id=grant.id,
-        requester=grant.requester,
-        basis=grant.basis,
-        snapshot=snapshot,
-        now=now,
-        at=at,
-    )
-    problems = unconfirmed(new, snapshot.resources[new.resource], confirmed, ("confirmDisclosure",))
-    if not less:
-        problems.append(Problem(at, ProblemCode.MISSING, "say what changes"))
-    if grant.valid_to is not None and (new.valid_to is None or new.valid_to > grant.valid_to):
-        problems.append(Problem((*at, "validTo"), ProblemCode.TOO_WIDE, "later than it is granted"))
-    if problems:
-        raise InvalidAct(problems)
-    return new

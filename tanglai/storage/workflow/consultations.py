@@ -39,6 +39,9 @@ async def open_consultation(
     """
     given = {name: document[name] for name in CONSULTED if document.get(name) not in (None, [], "")}
     async with desk.work(acting) as work:
+        earlier = await work.earlier(key)
+        if earlier is not None:
+            return earlier
         refused: _Parts = (set(), set())
         if "application" in given:
             given, refused = await _refused(work, given)
@@ -62,9 +65,8 @@ async def open_consultation(
             reason=given["need"],
             key=key,
         )
-        if work.changed(matter):
-            await work.start_deadline(matter, DeadlineKind.CONSULTATION, provider)
-            await attach(work, matter, attached)
+        await work.start_deadline(matter, DeadlineKind.CONSULTATION, provider)
+        await attach(work, matter, attached)
         return matter
 
 

@@ -11,16 +11,17 @@ from tanglai.catalogue.workflow.dispute import (
     OVER_SERVICE,
     Decision,
     article,
-    changed,
     coordinator_between,
     said,
 )
 from tanglai.catalogue.workflow.errors import InvalidAct, NotPermitted, Problem, ProblemCode
+from tanglai.catalogue.workflow.grant_life import CHANGEABLE, RUNNING, changed_terms, terms_of
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Acting, Party
 from tanglai.storage.workflow.attachments import attach
 from tanglai.storage.workflow.desk import Desk, Lock
 from tanglai.storage.workflow.disputes import commit_time, grant_on, tell_others
+from tanglai.storage.workflow.grant_news import tell
 from tanglai.storage.workflow.matters import Matter
 from tanglai.storage.workflow.work import Work
 
@@ -90,8 +91,8 @@ async def decide(
 ) -> Matter:
     """The decision, with reasons, recorded and carried out at once; both sides are told.
 
-    SHARE grants what was asked for, or the part that `terms` leaves; CHANGE narrows the running grant to `terms`, by
-    default to what the provider wished. `confirmed`: items that the row scope may disclose. Raises InvalidAct.
+    SHARE grants what was asked for, or the part that `terms` leaves; CHANGE gives the running grant `terms` in place of
+    its own, by default what the provider wished. `confirmed`: items that the row scope may disclose. Raises InvalidAct.
     """
     async with desk.work(acting, Lock.GRANTS) as work:
         matter = await work.matter(COORDINATION, id, version)
@@ -148,15 +149,28 @@ async def _carry_out(
 ) -> None:
     """What becomes of the running grant."""
     grant = await work.grant(matter.grant or "")
-    running = grant is not None and grant.state in (GrantState.ACTIVE, GrantState.SUSPENDED)
+    running = grant is not None and grant.state in RUNNING
     if decision is Decision.KEEP or (decision is Decision.END and not running):
         return
     if grant is None or not running:
         raise InvalidAct([Problem(("decision",), ProblemCode.NOT_ALLOWED, "the grant is over already")])
     if decision is Decision.END:
         await work.set_grant_state(grant.id, GrantState.ENDED, reason=f"{matter.id}: {reason}")
+        await tell(work, grant.id, matter=matter.id)
         return
-    now = await commit_time(work)
-    wanted = terms or matter.document["terms"] or {}
-    new = changed(grant, wanted, snapshot=work.acting.snapshot, now=now, confirmed=confirmed)
+    given = terms or _differences(terms_of(grant), matter.document["terms"])
+    new = changed_terms(grant, given, confirmed, snapshot=work.acting.snapshot, now=await commit_time(work))
     await work.record_grant(matter, new, reason=f"{matter.id}: changed by the coordinator's decision")
+
+
+def _differences(before: Mapping[str, Any], wanted: Mapping[str, Any] | None) -> dict[str, Any]:
+    """What a provider wished to be other than `before`. Raises InvalidAct where it wished the end."""
+    if wanted is None:
+        message = "the provider wishes the end: say what changes instead"
+        raise InvalidAct([Problem(("terms",), ProblemCode.MISSING, message)])
+    changed = [name for name in CHANGEABLE if wanted.get(name) != before.get(name)]
+    return {name: wanted.get(name, _NOTHING.get(name)) for name in changed}
+
+
+_NOTHING: Mapping[str, Any] = {"items": [], "relations": [], "scope": {}, "masks": {}, "quota": {}}
+"""How a term is given that shall be no more."""

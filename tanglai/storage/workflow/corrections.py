@@ -42,6 +42,9 @@ async def report(
     if not await sees(found, document["item"], document["row"], document.get("purpose")):
         raise not_seen()
     async with desk.work(acting) as work:
+        earlier = await work.earlier(key)
+        if earlier is not None:
+            return earlier
         matter = await work.open(
             CORRECTION,
             "REPORT",
@@ -52,9 +55,8 @@ async def report(
             reason=document["doubt"],
             key=key,
         )
-        if work.changed(matter):
-            await work.start_deadline(matter, DeadlineKind.CORRECTION, found.provider)
-            await attach(work, matter, attached)
+        await work.start_deadline(matter, DeadlineKind.CORRECTION, found.provider)
+        await attach(work, matter, attached)
         return matter
 
 

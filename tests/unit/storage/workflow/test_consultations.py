@@ -71,7 +71,7 @@ def problems(error: pytest.ExceptionInfo[InvalidAct]) -> set[tuple[tuple[str, ..
     return {(problem.field, problem.code) for problem in error.value.problems}
 
 
-# --- what may be consulted on ------------------------------------------------------------------------------------------
+# --- what may be consulted on -----------------------------------------------------------------------------------------
 
 
 async def test_not_shared_is_agreed_and_granted(either: Government) -> None:

@@ -12,6 +12,7 @@ from types import MappingProxyType
 
 from tanglai.catalogue.model import Department, Level, Snapshot
 from tanglai.catalogue.rules import DeadlineKind
+from tanglai.catalogue.workflow.grant_life import SuspensionReason
 from tanglai.catalogue.workflow.parties import Role, competent_department
 
 _CENT = Decimal("0.01")
@@ -58,6 +59,8 @@ class PurposeUse:
 class Figures:
     """What is known of one department for a period. Counts are of the period unless said otherwise.
 
+    `refusals` are by reason code, `refusals_downwards` those of applications from lower levels of its area;
+    `suspensions`, by reason code, are of grants that it has, `endings_alone` of grants on its data that rest on nothing.
     `overdue_now`, `grants`, `sources`, `sources_down`, `interfaces` and `interfaces_overdue` are of today.
     """
 
@@ -78,7 +81,7 @@ class Figures:
     interfaces: int = 0
     interfaces_overdue: int = 0
     endings_alone: int = 0
-    misuse: Mapping[str, int] = field(default_factory=dict)
+    suspensions: Mapping[str, int] = field(default_factory=dict)
     disposals: int = 0
     disposals_stated: int = 0
 
@@ -291,6 +294,11 @@ _RATES: Mapping[CriterionCode, Callable[[Figures], Fraction | None]] = {
     CriterionCode.DISPOSALS_STATED: lambda it: _rate(it.disposals_stated, it.disposals),
 }
 
+
+def _suspended(figures: Figures, *reasons: SuspensionReason) -> int:
+    return sum(figures.suspensions.get(reason.value, 0) for reason in reasons)
+
+
 _COUNTS: Mapping[ViolationCode, Callable[[Figures], int | None]] = {
     ViolationCode.CATALOGUE_LATE: lambda it: it.tally(DeadlineKind.OBLIGATION).missed,
     # The platform takes no reply that adds conditions; what is asked for on the telephone it does not hear.
@@ -300,9 +308,8 @@ _COUNTS: Mapping[ViolationCode, Callable[[Figures], int | None]] = {
     ViolationCode.NO_RETURN_FLOW: lambda it: it.refusals_downwards,
     ViolationCode.LATE_CORRECTION: lambda it: it.tally(DeadlineKind.CORRECTION).missed,
     ViolationCode.UNILATERAL_ENDING: lambda it: it.endings_alone,
-    ViolationCode.OVERUSE: lambda it: it.misuse.get(ViolationCode.OVERUSE, 0),
-    ViolationCode.PASSING_ON: lambda it: it.misuse.get(ViolationCode.PASSING_ON, 0),
+    ViolationCode.OVERUSE: lambda it: _suspended(it, SuspensionReason.OVERUSE, SuspensionReason.OTHER_PURPOSE),
+    ViolationCode.PASSING_ON: lambda it: _suspended(it, SuspensionReason.PASSED_ON),
     ViolationCode.NO_DISPOSAL: lambda it: it.disposals - it.disposals_stated,
-    # The requester keeps its own records; the platform's are complete by construction and tell nothing of those.
-    ViolationCode.MISSING_RECORDS: lambda it: None,
+    ViolationCode.MISSING_RECORDS: lambda it: _suspended(it, SuspensionReason.NO_RECORDS),
 }

@@ -40,7 +40,8 @@ WHERE e.to_state = 'REFUSED' AND e.at >= $2 AND e.at < $3 AND e.department = ANY
 GROUP BY 1, 2, 3
 """
 _MATTERS = """
-SELECT m.kind, m.provider, m.requester, m.state, coalesce(m.document ->> 'misuse', '') AS misuse, count(*)
+SELECT m.kind, m.provider, m.requester, m.state,
+       CASE WHEN m.kind = 'SUSPENSION' THEN coalesce(m.document ->> 'reason', '') ELSE '' END AS reason, count(*)
 FROM matter m
 WHERE m.kind IN ('CORRECTION', 'SUSPENSION', 'DISPOSAL') AND m.opened_at >= $2 AND m.opened_at < $3
   AND (m.provider = ANY($1) OR m.requester = ANY($1))
@@ -128,8 +129,8 @@ async def observe(
     for department, reason, requester, count in refusals:
         books.refusals[department][reason] += count
         books.downwards[department] += count * books.is_below(requester, department)
-    for kind, provider, requester, reached, misuse, count in matters:
-        books.add_matters(kind, provider, requester, reached, misuse, count)
+    for kind, provider, requester, reached, reason, count in matters:
+        books.add_matters(kind, provider, requester, reached, reason, count)
     for side, department, purpose, requests, rows, denied in purposes:
         books.purposes[side, department].append(PurposeUse(purpose, requests, rows, denied))
     books.grants = {row["requester"]: (row["grants"], row["unused"]) for row in grants}
@@ -157,7 +158,7 @@ class _Books:
         self.downwards: Counter[str] = Counter()
         self.reported: Counter[str] = Counter()
         self.answered: Counter[str] = Counter()
-        self.misuse: dict[str, Counter[str]] = defaultdict(Counter)
+        self.suspensions: dict[str, Counter[str]] = defaultdict(Counter)
         self.disposals: Counter[str] = Counter()
         self.stated: Counter[str] = Counter()
         self.purposes: dict[tuple[str, str], list[PurposeUse]] = defaultdict(list)
@@ -181,13 +182,13 @@ class _Books:
         return lower and found.division[:digits] == above.division[:digits]
 
     def add_matters(
-        self, kind: str, provider: str | None, requester: str | None, state: str, misuse: str, count: int
+        self, kind: str, provider: str | None, requester: str | None, state: str, reason: str, count: int
     ) -> None:
         if kind == "CORRECTION" and provider is not None and state != "WITHDRAWN":
             self.reported[provider] += count
             self.answered[provider] += count * (state in ("CORRECTED", "DISMISSED"))
         elif kind == "SUSPENSION" and requester is not None:
-            self.misuse[requester][misuse] += count
+            self.suspensions[requester][reason] += count
         elif kind == "DISPOSAL" and requester is not None:
             self.disposals[requester] += count
             self.stated[requester] += count * (state == "STATED")
@@ -224,7 +225,7 @@ class _Books:
             interfaces=self.interfaces[code],
             interfaces_overdue=self.interfaces_overdue[code],
             endings_alone=self.endings.get(code, 0),
-            misuse=dict(self.misuse[code]),
+            suspensions=dict(sorted(self.suspensions[code].items())),
             disposals=self.disposals[code],
             disposals_stated=self.stated[code],
         )

@@ -71,9 +71,9 @@ def test_nothing_to_judge_is_no_score() -> None:
 
 def test_deductions_have_bounds() -> None:
     good = figures(grants=2, grants_unused=0)
-    assert score(replace(good, misuse={"PASSING_ON": 1, "": 7}), MEASURES).points == 90
-    assert score(replace(good, misuse={"PASSING_ON": 9, "OVERUSE": 1}), MEASURES).points == 75
-    assert score(replace(good, grants_unused=2, misuse={"PASSING_ON": 9}), MEASURES).points == 0
+    assert score(replace(good, suspensions={"PASSED_ON": 1, "INSECURE": 7}), MEASURES).points == 90
+    assert score(replace(good, suspensions={"PASSED_ON": 9, "OTHER_PURPOSE": 1}), MEASURES).points == 75
+    assert score(replace(good, grants_unused=2, suspensions={"PASSED_ON": 9}), MEASURES).points == 0
     assert score(replace(good, endings_alone=2, refusals_downwards=3), ORDER).points == 87
     assert score(replace(good, endings_alone=2, refusals_downwards=3), MEASURES).points == 100
 
@@ -89,7 +89,7 @@ def test_equal_points_have_equal_ranks_and_stand_by_code() -> None:
 def test_violations_of_both_sides() -> None:
     it = figures(
         deadlines={UPDATE: Tally(late=1, overdue=2), REPLY: Tally(late=4)},
-        misuse={"OVERUSE": 2},
+        suspensions={"OVERUSE": 1, "OTHER_PURPOSE": 1, "NO_RECORDS": 4},
         disposals=3,
         disposals_stated=1,
         refusals_downwards=5,
@@ -106,7 +106,7 @@ def test_violations_of_both_sides() -> None:
         ViolationCode.OVERUSE: 2,
         ViolationCode.PASSING_ON: 0,
         ViolationCode.NO_DISPOSAL: 2,
-        ViolationCode.MISSING_RECORDS: None,
+        ViolationCode.MISSING_RECORDS: 4,
     }
     assert {code for code in ViolationCode if code.side is Side.REQUESTER} == {
         ViolationCode.OVERUSE,

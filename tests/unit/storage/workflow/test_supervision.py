@@ -206,8 +206,8 @@ async def test_matters_of_both_sides(busy: Busy, connection: asyncpg.Connection)
         await connection.execute("SET LOCAL session_replication_role = replica")
         for state in ("REPORTED", "CORRECTED", "DISMISSED", "WITHDRAWN"):
             await _matter(connection, "CORRECTION", state, requester=other, provider=one)
-        for misuse in ("PASSING_ON", "OVERUSE", "OVERUSE"):
-            await _matter(connection, "SUSPENSION", "OPEN", requester=one, provider=other, document={"misuse": misuse})
+        for reason in ("PASSED_ON", "OVERUSE", "OVERUSE"):
+            await _matter(connection, "SUSPENSION", "OPEN", requester=one, provider=other, document={"reason": reason})
         for state in ("OPEN", "STATED", "OPEN"):
             await _matter(connection, "DISPOSAL", state, requester=one)
         await _matter(connection, "DISPOSAL", "OPEN", requester=one, at=NOW - timedelta(days=200))
@@ -216,9 +216,9 @@ async def test_matters_of_both_sides(busy: Busy, connection: asyncpg.Connection)
     finally:
         await transaction.rollback()
     assert (found.corrections_reported, found.corrections_answered) == (3, 2)
-    assert found.misuse == {"PASSING_ON": 1, "OVERUSE": 2}
+    assert found.suspensions == {"OVERUSE": 2, "PASSED_ON": 1}
     assert (found.disposals, found.disposals_stated) == (3, 1)
-    assert (passive.corrections_reported, passive.misuse, passive.disposals) == (0, {}, 0)
+    assert (passive.corrections_reported, passive.suspensions, passive.disposals) == (0, {}, 0)
 
 
 async def test_an_ending_that_rests_on_nothing(busy: Busy, connection: asyncpg.Connection) -> None:

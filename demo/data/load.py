@@ -45,7 +45,16 @@ DATABASES = (
     Database("population", "population", {"household": "households", "resident": "residents"}),
     Database("market", "market", {"company": "companies"}),
     Database("social_security", "insurance", {"contribution": "contributions"}),
-    Database("civil_affairs", "civil", {"marriage": "marriages", "allowance": "allowances", "adoption": "adoptions"}),
+    Database(
+        "civil_affairs",
+        "civil",
+        {
+            "marriage": "marriages",
+            "allowance": "allowances",
+            "adoption": "adoptions",
+            "social_organisation": "social_organisations",
+        },
+    ),
     Database("taxation", "tax", {"tax_record": "tax_records"}),
     Database("natural_resources", "land", {"parcel": "parcels"}),
     Database("health", "health", {"disease_case": "disease_cases"}),

@@ -4,8 +4,9 @@ from collections.abc import Sequence
 from functools import cached_property
 from hashlib import sha256
 
-from demo.data import companies, people, services, vehicles
+from demo.data import companies, organisations, people, services, vehicles
 from demo.data.companies import Company, Licence, Parcel, TaxRecord
+from demo.data.organisations import SocialOrganisation
 from demo.data.people import CAST, Household, People, Resident
 from demo.data.services import Adoption, Allowance, Contribution, DiseaseCase, Marriage, Vaccination
 from demo.data.vehicles import Vehicle
@@ -22,6 +23,7 @@ TABLES = (
     "marriages",
     "allowances",
     "adoptions",
+    "social_organisations",
     "vaccinations",
     "disease_cases",
 )
@@ -77,6 +79,10 @@ class World:
     @cached_property
     def adoptions(self) -> list[Adoption]:
         return services.adoptions(self.people)
+
+    @cached_property
+    def social_organisations(self) -> list[SocialOrganisation]:
+        return organisations.social_organisations(self.people)
 
     @cached_property
     def vaccinations(self) -> list[Vaccination]:

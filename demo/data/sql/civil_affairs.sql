@@ -1,4 +1,4 @@
--- Civil Affairs: marriages, subsistence allowance, adoptions. All rows are synthetic (demo region).
+-- Civil Affairs: marriages, subsistence allowance, adoptions, social organisations. All rows are synthetic (demo region).
 CREATE SCHEMA civil;
 CREATE TABLE civil.marriage (
     row_handle bigint NOT NULL,
@@ -30,6 +30,18 @@ CREATE TABLE civil.adoption (
     registered_on date NOT NULL,
     division text NOT NULL
 );
+CREATE TABLE civil.social_organisation (
+    row_handle bigint NOT NULL,
+    credit_code text NOT NULL,
+    name text NOT NULL,
+    kind text NOT NULL,
+    division text NOT NULL,
+    registered_on date NOT NULL,
+    representative text NOT NULL,
+    phone text,
+    status text NOT NULL
+);
+COMMENT ON TABLE civil.social_organisation IS '合成数据，仅供演示 (synthetic)';
 COMMENT ON TABLE civil.marriage IS '合成数据，仅供演示 (synthetic)';
 COMMENT ON TABLE civil.allowance IS '合成数据，仅供演示 (synthetic)';
 COMMENT ON TABLE civil.adoption IS '合成数据，仅供演示 (synthetic)';
@@ -41,3 +53,4 @@ ALTER TABLE civil.allowance ADD PRIMARY KEY (case_number), ADD UNIQUE (row_handl
 CREATE INDEX ON civil.allowance (applicant_id_number);
 CREATE INDEX ON civil.allowance (division);
 ALTER TABLE civil.adoption ADD PRIMARY KEY (register_number), ADD UNIQUE (row_handle);
+ALTER TABLE civil.social_organisation ADD PRIMARY KEY (credit_code), ADD UNIQUE (row_handle);

@@ -100,6 +100,7 @@ DIGESTS = {
     "marriages": "0f28ac475630f6cd",
     "allowances": "f955185528eb1e6b",
     "adoptions": "bfe6ba249a3bc4b5",
+    "social_organisations": "78dd8033a5951825",
     "vaccinations": "3fd56d2fc8d0cac9",
     "disease_cases": "29f688ca9c4b12c9",
 }
@@ -175,6 +176,7 @@ def test_rows_point_to_rows_that_exist(world: World) -> None:
         ("marriages", ("certificate_number",)),
         ("allowances", ("case_number",)),
         ("adoptions", ("register_number",)),
+        ("social_organisations", ("credit_code",)),
         ("vaccinations", ("record_number",)),
         ("disease_cases", ("case_number",)),
     ],

@@ -9,7 +9,7 @@ from tanglai.catalogue.guide.grouping import groups
 from tanglai.catalogue.guide.proposals import Importing, Proposal, Reader
 from tanglai.catalogue.guide.remarks import At, Remark, Remarks
 from tanglai.catalogue.guide.sheets import tables
-from tanglai.catalogue.guide.workbook import read_workbook
+from tanglai.catalogue.guide.workbook import Sheet, read_workbook
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,13 @@ def read_guide(content: bytes, importing: Importing) -> Reading:
     Takes seconds for thousands of resources: call it off the event loop. Raises WorkbookError for what is no workbook
     within the bounds, never anything else.
     """
+    return read_sheets(read_workbook(content), importing)
+
+
+def read_sheets(sheets: list[Sheet], importing: Importing) -> Reading:
+    """As `read_guide`, of the sheets of a workbook that was read already."""
     remarks = Remarks()
-    found = tables(read_workbook(content), remarks)
+    found = tables(sheets, remarks)
     if not found:
         message = "no sheet has the columns that the guide wants"
         At(remarks, "").error("", "document", message, "没有工作表具备编制指南规定的列")

@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tanglai.cli import audit, beside, catalogue, grants, operate, schema, sources
+from tanglai.cli import audit, beside, calendar, catalogue, grants, operate, rules, schema, sources
 
 app = typer.Typer(
     name="tanglai",
@@ -36,3 +36,5 @@ app.add_typer(sources.app, name="source")
 app.add_typer(grants.app, name="grant")
 app.add_typer(schema.app, name="schema")
 app.add_typer(audit.app, name="audit")
+app.add_typer(calendar.app, name="calendar")
+app.add_typer(rules.app, name="rules")

@@ -181,6 +181,17 @@ async def test_of_two_from_one_moment_the_later_recorded_holds(office: PlatformD
     assert await continue_use(office, Zone.INTRANET, by="office", default=MEASURES) is None
 
 
+async def test_so_it_is_once_the_moment_has_come(office: PlatformDatabase) -> None:
+    for name in (ORDER, MEASURES):
+        await office.pool.execute(
+            "INSERT INTO rule_set_period (zone, rule_set, from_at, by, reason, recorded_at) "
+            "VALUES ('INTRANET', $1, '2026-01-01', 'x', 'x', '2026-01-01')",
+            name,
+        )
+    assert await now_in_force(office) == MEASURES
+    assert (await office.confirm()).rule_sets == {Zone.INTRANET: MEASURES}
+
+
 async def test_periods_are_kept_as_they_are(office: PlatformDatabase) -> None:
     await switched(office)
     for statement in ("UPDATE rule_set_period SET rule_set = 'x'", "DELETE FROM rule_set_period"):

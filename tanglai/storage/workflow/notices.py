@@ -16,6 +16,21 @@ WORDS: Mapping[str, tuple[str, str]] = {
     "DEADLINE_NEAR": ("期限将至", "a deadline comes near"),
     "DEADLINE_MISSED": ("已超过期限", "a deadline was missed"),
     "DEADLINE_MISSED_BY_OTHER": ("对方已超过期限", "another department missed a deadline"),
+    "DEADLINE_EXTENDED": ("答复期限已延长", "the reply takes longer, with the competent department's consent"),
+    "EXTENSION_DECIDED": ("延期申请已决定", "your request for more time was decided"),
+    "GRANT_SUSPENDED": ("共享授权已暂停", "a grant is suspended"),
+    "GRANT_RESUMED": ("共享授权已恢复", "a grant holds again"),
+    "GRANT_ENDED": ("共享授权已终止", "a grant has ended"),
+    "GRANT_EXPIRED": ("共享授权已到期", "the validity of a grant is over"),
+    "GRANT_EXPIRES": ("共享授权即将到期", "the validity of a grant is over soon: renew it if it is needed"),
+    "GRANT_DISPOSED": ("对方已声明数据处置", "the disposal of the data of a grant is stated"),
+    "COMPLIANCE_REPORTED": ("对方已报告整改", "the other department reports that it put things right"),
+    "COMPLIANCE_SENT_BACK": ("整改未通过，须继续整改", "what was put right is not enough"),
+    "SERVICE_CHANGE_PROPOSED": ("提供部门拟变更或终止共享服务", "the provider wants to change or end a service"),
+    "SERVICE_CHANGE_AGREED": ("对方已同意服务变更", "the requester agrees to a change of the service"),
+    "SERVICE_CHANGE_OBJECTED": ("对方对服务变更有异议", "the requester objects to a change of the service"),
+    "SERVICE_CHANGE_FILED": ("服务变更已备案并执行", "a change of a service is filed and carried out"),
+    "SERVICE_CHANGE_WITHDRAWN": ("服务变更已撤回", "a change of a service is given up"),
 }
 """Kind of a notice -> Chinese and English. A kind that is not here is told by its code; a test finds such."""
 

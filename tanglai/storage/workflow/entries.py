@@ -308,7 +308,7 @@ async def _require_alone(work: Work, code: str, key: str | None) -> None:
     await hold(work, code)
     other = await work.connection.fetchrow(
         "SELECT id, provider FROM matter WHERE resource = $1 AND kind = 'ENTRY' AND NOT closed "
-        "AND request_key IS DISTINCT FROM $2",
+        "AND ($2::text IS NULL OR request_key IS DISTINCT FROM $2)",
         code,
         f"{work.acting.department}/{work.acting.client}/{key}" if key is not None else None,
     )

@@ -68,6 +68,7 @@ from tanglai.storage.quota_ledger import QuotaLedger, Reservation
 from tanglai.storage.replica import Moment, Replica
 from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
+from tanglai.storage.workflow.webhooks import Hooks
 
 _log = logging.getLogger(__name__)
 
@@ -88,6 +89,7 @@ class Gateway:
         cubes: CubeStore | None = None,
         quotas: QuotaLedger | None = None,
         desk: Desk | None = None,
+        hooks: Hooks | None = None,
         feed: Feed | None = None,
     ) -> None:
         self._replica = replica
@@ -101,6 +103,7 @@ class Gateway:
         self._publications = Publications(cubes)
         self._quotas = quotas
         self._desk = desk
+        self._hooks = hooks
         self._subscriptions = Subscriptions(feed, self._limits, self._execute) if feed is not None else None
         self._decisions = Decisions(self._limits.decisions_cached)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
@@ -391,6 +394,7 @@ class Gateway:
             load_used=self._used(context.moment),
             stream=context.stream,
             desk=self._desk,
+            hooks=self._hooks,
             sees=sightings(self.execute, request, context.purpose),
             request_id=request.request_id,
             node=self._node,

@@ -18,6 +18,7 @@ from tanglai.catalogue.workflow.parties import Acting
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.workflow.corrections import Sees
 from tanglai.storage.workflow.desk import Desk
+from tanglai.storage.workflow.webhooks import Hooks
 
 T = TypeVar("T")
 
@@ -29,6 +30,9 @@ LoadUsed: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Counts]]]
 
 MOST_TOLD = 4_000_000
 """Characters in which one request may be told rows of grants, in words and as predicates."""
+
+MOST_CARRIED = 8 * 1024 * 1024
+"""Bytes of attached documents that one request may be given."""
 
 LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequence[Resource | None]]]
 """Resources by code and version, in the order of the keys, None for those that are not kept."""
@@ -51,8 +55,8 @@ class RequestContext:
     `purpose` is the request's own, `now` the moment of its decision. `grants` are all of the requester's, by id.
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
     None where it cannot be asked. `stream` is that of a subscription, None in other operations. `desk` is where the
-    law's work is done; `sees` tells whether the requester is shown an item on a data row. `told` counts the characters
-    of rows in words and predicates.
+    law's work is done, `hooks` what webhooks need besides; `sees` tells whether the requester is shown an item on a
+    data row. `told` counts the characters of rows in words and predicates, `carried` the bytes of attached documents.
     """
 
     snapshot: Snapshot
@@ -66,10 +70,12 @@ class RequestContext:
     load_used: LoadUsed | None = None
     stream: Stream | None = None
     desk: Desk | None = None
+    hooks: Hooks | None = None
     sees: Sees | None = None
     request_id: str = ""
     node: str = "tanglai"
     told: int = 0
+    carried: int = 0
     _reports: dict[tuple[str, str | None], AccessReport] = field(default_factory=dict, repr=False)
     _versions: "DataLoader[tuple[str, int], Resource | None] | None" = field(default=None, repr=False)
     _used: "DataLoader[str, Counts] | None" = field(default=None, repr=False)
@@ -126,6 +132,15 @@ class RequestContext:
                 f"rows would be told in more than {MOST_TOLD:,} characters: ask for fewer items",
             )
         return text
+
+    def carry(self, size: int) -> None:
+        """Counts `size` bytes of a document that is given. Raises LIMIT_EXCEEDED beyond MOST_CARRIED."""
+        self.carried += size
+        if self.carried > MOST_CARRIED:
+            raise TanglaiError(
+                ErrorCode.LIMIT_EXCEEDED,
+                f"more than {MOST_CARRIED:,} bytes of documents: ask for some of them in another request",
+            )
 
     async def used(self, grant: str) -> Counts | None:
         """What was used of a grant today, in one batch with all others that the request asks for."""

@@ -63,6 +63,7 @@ from schema.fixed.workflow.applications import ApplicationMutations, Application
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.matters import matter_node
 from schema.fixed.workflow.subscriptions import Subscription
+from schema.fixed.workflow.webhooks import WebhookMutations, WebhookQueries
 from schema.scalars import DATE, DATETIME, DECIMAL
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
@@ -130,7 +131,7 @@ class AccessExplanation:
 
 
 @strawberry.type
-class Query(InboxQueries, ApplicationQueries):
+class Query(InboxQueries, ApplicationQueries, WebhookQueries):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
         asking = info.context.principal
@@ -175,7 +176,7 @@ class Query(InboxQueries, ApplicationQueries):
 
 
 @strawberry.type(description="Acts of the law's work. Each gives what it changed, or a typed error and no change.")
-class Mutation(InboxMutations, ApplicationMutations):
+class Mutation(InboxMutations, ApplicationMutations, WebhookMutations):
     pass
 
 

@@ -14,6 +14,7 @@ from starlette.applications import Starlette
 
 from authz.decide import MaskKey
 from connectors.pool import SourcePool
+from connectors.webhooks import WebhookClient
 from resolvers.gateway import Gateway
 from resolvers.limits import Limits
 from resolvers.requests import GraphQLRequest, GraphQLResponse
@@ -21,8 +22,10 @@ from resolvers.seals import SealKey, Seals
 from tanglai.audit.log import AuditLog
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Snapshot
+from tanglai.catalogue.workflow.webhooks import AllowedHosts
 from tanglai.server import logs
 from tanglai.server.app import Application, build_app
+from tanglai.server.courier import Courier
 from tanglai.server.demo_session import DemoRoutes, DemoSession
 from tanglai.server.housekeeping import Housekeeping
 from tanglai.server.identity import Entrance, TokenVerifier
@@ -41,6 +44,7 @@ from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Replica
 from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
+from tanglai.storage.workflow.webhooks import Hooks
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +123,8 @@ class Node:
         self._replica = replica
         quotas = await stack.enter_async_context(QuotaLedger(database))
         desk = Desk(database, changed=replica.doubt)
+        feed = await stack.enter_async_context(Feed(database))
+        hosts = AllowedHosts.read(settings.webhook_hosts)
         self._gateway = Gateway(
             replica,
             sources,
@@ -131,9 +137,14 @@ class Node:
             cubes=database,
             quotas=quotas,
             desk=desk,
-            feed=await stack.enter_async_context(Feed(database)),
+            hooks=Hooks(database, hosts),
+            feed=feed,
         )
         await self._gateway.schema()
+        if hosts:
+            client = WebhookClient(hosts)
+            stack.push_async_callback(client.close)
+            await stack.enter_async_context(Courier(database, feed, client))
         await stack.enter_async_context(Housekeeping(database, replica, desk, settings.node))
         try:
             await self._keys.fresh()

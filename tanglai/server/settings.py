@@ -11,6 +11,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from tanglai.catalogue.model import Zone
+from tanglai.catalogue.workflow.webhooks import AllowedHosts
 from tanglai.storage.keys import KEY_BYTES
 
 PREFIX = "TANGLAI_"
@@ -91,6 +92,9 @@ class Settings(BaseSettings):
     audit_seconds: float = Field(default=10, gt=0)
     compress_from_bytes: int = Field(default=0, ge=0)
 
+    # Webhooks
+    webhook_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+
     # Observation
     log_level: Literal["debug", "info", "warning", "error"] = "info"
     log_format: Literal["json", "console"] = "json"
@@ -105,6 +109,15 @@ class Settings(BaseSettings):
                 parts = urlsplit(origin)
                 if parts.scheme not in ("http", "https") or f"{parts.scheme}://{parts.netloc}" != origin:
                     raise ValueError(f"an origin has the form `https://host[:port]`, not `{origin}`")
+        return value
+
+    @field_validator("webhook_hosts", mode="before")
+    @classmethod
+    def _webhook_hosts(cls, value: object) -> object:
+        if isinstance(value, str):
+            value = tuple(part.strip() for part in value.split(",") if part.strip())
+        if isinstance(value, tuple):
+            AllowedHosts.read(value)
         return value
 
     @field_validator("key")

@@ -216,6 +216,11 @@ def typed(cls: type[M], matter: matters.Matter) -> M:
     )
 
 
+def matter_id(kind: MatterKind, number: str) -> str:
+    """The global id of a matter."""
+    return global_id(_TYPES[kind].__name__ if kind in _TYPES else "Matter", number)
+
+
 def number_of(id: str) -> str:
     """The number of a matter that is named by its global id, or by its number."""
     found = read_global_id(id)

@@ -8,7 +8,8 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 from tanglai.catalogue.workflow.errors import InvalidAct, NotFound, Problem, ProblemCode, WrongState
-from tanglai.catalogue.workflow.parties import Role
+from tanglai.catalogue.workflow.machines import MatterKind
+from tanglai.catalogue.workflow.parties import Acting, Role
 from tanglai.catalogue.workflow.webhooks import (
     KEPT_DAYS,
     LEASE_SECONDS,
@@ -21,6 +22,7 @@ from tanglai.catalogue.workflow.webhooks import (
 )
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.keys import KeyStoreError, MasterKey
+from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.work import Work
 
 KEY_NAME = "webhook"
@@ -28,6 +30,7 @@ KEY_NAME = "webhook"
 WAKE_KEY = "webhooks"
 """The feed's key: there are new deliveries."""
 SECRET_BYTES = 32
+ADMINISTRATOR = Role.CLIENT_ADMINISTRATOR
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,6 +74,7 @@ class Attempt:
     department: str
     url: str
     secret: str
+    matter_kind: MatterKind | None = None
 
 
 _WEBHOOK = "w.id, w.department, w.url, w.kinds, w.created_at, w.created_by, w.removed_at"
@@ -88,102 +92,107 @@ VALUES ($1, $2, $3, $4, $5, NULL, $6, '', 'act', $7, '{}', '{}', '{}', 'ALLOWED'
 # --- acts ----------------------------------------------------------------------------------------------------------
 
 
-async def register(
-    work: Work, database: PlatformDatabase, hosts: AllowedHosts, url: str, kinds: Sequence[str]
-) -> tuple[Webhook, str]:
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """What webhooks need besides a desk: the database, whose key store seals their secrets, and where they may go."""
+
+    database: PlatformDatabase
+    hosts: AllowedHosts
+
+
+async def register(desk: Desk, acting: Acting, hooks: Hooks, url: str, kinds: Sequence[str]) -> tuple[Webhook, str]:
     """A new webhook of the actor's department, and its secret, which is never shown again.
 
     Raises NotPermitted without the role client-administrator, InvalidAct for an address that the operator does not
     allow, unknown events, and one webhook too many.
     """
-    acting = work.acting
-    work.require(acting.department, Role.CLIENT_ADMINISTRATOR)
-    problems = kind_problems(kinds)
-    refusal = hosts.refusal(url)
-    if refusal is not None:
-        problems.insert(0, Problem(("url",), ProblemCode.NOT_ALLOWED, refusal))
-    if problems:
-        raise InvalidAct(problems)
-    # Two registrations at once: the second waits here, so that the number holds.
-    await work.connection.execute(
-        "SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", f"webhook/{acting.department}"
-    )
-    held = await work.connection.fetchval(
-        "SELECT count(*) FROM webhook WHERE department = $1 AND removed_at IS NULL", acting.department
-    )
-    if held >= MOST_WEBHOOKS:
-        message = f"a department has at most {MOST_WEBHOOKS} webhooks: remove one"
-        raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, message)])
-    id, secret = f"W-{secrets.token_hex(8)}", secrets.token_hex(SECRET_BYTES)
-    key = (await database.keys(KEY_NAME))[0]
-    webhook = Webhook(id, acting.department, url, tuple(dict.fromkeys(kinds)), acting.now, acting.name, None)
-    await work.connection.execute(
-        "INSERT INTO webhook (id, department, url, kinds, sealed, sealed_under, created_at, created_by) "
-        "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
-        id,
-        webhook.department,
-        url,
-        list(webhook.kinds),
-        MasterKey(key.secret).seal(id, secret.encode()),
-        key.id,
-        webhook.created_at,
-        webhook.created_by,
-    )
-    await _recorded(work, "REGISTER_WEBHOOK", id)
-    return webhook, secret
+    key = (await hooks.database.keys(KEY_NAME))[0]  # before the act: nobody holds one connection and waits for another
+    async with desk.work(acting) as work:
+        work.require(acting.department, ADMINISTRATOR)
+        problems = kind_problems(kinds)
+        refusal = hooks.hosts.refusal(url)
+        if refusal is not None:
+            problems.insert(0, Problem(("url",), ProblemCode.NOT_ALLOWED, refusal))
+        if problems:
+            raise InvalidAct(problems)
+        # Two registrations at once: the second waits here, so that the number holds.
+        lock = f"webhook/{acting.department}"
+        await work.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", lock)
+        held = await work.connection.fetchval(
+            "SELECT count(*) FROM webhook WHERE department = $1 AND removed_at IS NULL", acting.department
+        )
+        if held >= MOST_WEBHOOKS:
+            message = f"a department has at most {MOST_WEBHOOKS} webhooks: remove one"
+            raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, message)])
+        id, secret = f"W-{secrets.token_hex(8)}", secrets.token_hex(SECRET_BYTES)
+        webhook = Webhook(id, acting.department, url, tuple(dict.fromkeys(kinds)), acting.now, acting.name, None)
+        await work.connection.execute(
+            "INSERT INTO webhook (id, department, url, kinds, sealed, sealed_under, created_at, created_by) "
+            "VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
+            id,
+            webhook.department,
+            url,
+            list(webhook.kinds),
+            MasterKey(key.secret).seal(id, secret.encode()),
+            key.id,
+            webhook.created_at,
+            webhook.created_by,
+        )
+        await _recorded(work, "REGISTER_WEBHOOK", id)
+        return webhook, secret
 
 
-async def remove(work: Work, id: str) -> Webhook:
+async def remove(desk: Desk, acting: Acting, id: str) -> Webhook:
     """The webhook `id` of the actor's department, removed; what was to be delivered to it is dead.
 
     Raises NotPermitted, NotFound.
     """
-    acting = work.acting
-    work.require(acting.department, Role.CLIENT_ADMINISTRATOR)
-    row = await work.connection.fetchrow(
-        f"UPDATE webhook w SET removed_at = $3, removed_by = $4 WHERE w.id = $1 AND w.department = $2 "
-        f"AND w.removed_at IS NULL RETURNING {_WEBHOOK}",
-        id,
-        acting.department,
-        acting.now,
-        acting.name,
-    )
-    if row is None:
-        raise NotFound("webhook", id)
-    await work.connection.execute(
-        "UPDATE webhook_delivery SET state = 'DEAD', next_attempt_at = NULL, last_problem = 'the webhook was removed' "
-        "WHERE webhook = $1 AND state = 'PENDING'",
-        id,
-    )
-    await _recorded(work, "REMOVE_WEBHOOK", id)
-    return _webhook_of(row)
+    async with desk.work(acting) as work:
+        work.require(acting.department, ADMINISTRATOR)
+        row = await work.connection.fetchrow(
+            "UPDATE webhook w SET removed_at = $3, removed_by = $4 WHERE w.id = $1 AND w.department = $2 "
+            f"AND w.removed_at IS NULL RETURNING {_WEBHOOK}",
+            id,
+            acting.department,
+            acting.now,
+            acting.name,
+        )
+        if row is None:
+            raise NotFound("webhook", id)
+        await work.connection.execute(
+            "UPDATE webhook_delivery SET state = 'DEAD', next_attempt_at = NULL, "
+            "last_problem = 'the webhook was removed' WHERE webhook = $1 AND state = 'PENDING'",
+            id,
+        )
+        await _recorded(work, "REMOVE_WEBHOOK", id)
+        return _webhook_of(row)
 
 
-async def retry(work: Work, id: str) -> Delivery:
+async def retry(desk: Desk, acting: Acting, id: str) -> Delivery:
     """The dead delivery `id` of the actor's department, to be tried again from the start.
 
     Raises NotPermitted, NotFound (also where its webhook was removed), WrongState where it is not dead.
     """
-    acting = work.acting
-    work.require(acting.department, Role.CLIENT_ADMINISTRATOR)
-    row = await work.connection.fetchrow(
-        f"SELECT {_DELIVERY} FROM webhook_delivery d JOIN webhook w ON w.id = d.webhook WHERE d.id = $1 "
-        "AND w.department = $2 AND w.removed_at IS NULL FOR UPDATE OF d",
-        id,
-        acting.department,
-    )
-    if row is None:
-        raise NotFound("delivery", id)
-    if row["state"] != DeliveryState.DEAD:
-        raise WrongState(f"the delivery `{id}` is `{row['state']}`: the dead are retried", state=row["state"])
-    row = await work.connection.fetchrow(
-        "UPDATE webhook_delivery d SET state = 'PENDING', attempts = 0, next_attempt_at = clock_timestamp() "
-        f"WHERE id = $1 RETURNING {_DELIVERY}",
-        id,
-    )
-    await work.connection.execute("SELECT pg_notify('tanglai_work', $1)", WAKE_KEY)
-    await _recorded(work, "RETRY_WEBHOOK_DELIVERY", id)
-    return _delivery_of(row)
+    async with desk.work(acting) as work:
+        work.require(acting.department, ADMINISTRATOR)
+        row = await work.connection.fetchrow(
+            "SELECT d.state FROM webhook_delivery d JOIN webhook w ON w.id = d.webhook WHERE d.id = $1 "
+            "AND w.department = $2 AND w.removed_at IS NULL FOR UPDATE OF d",
+            id,
+            acting.department,
+        )
+        if row is None:
+            raise NotFound("delivery", id)
+        if row["state"] != DeliveryState.DEAD:
+            raise WrongState(f"the delivery `{id}` is `{row['state']}`: the dead are retried", state=row["state"])
+        row = await work.connection.fetchrow(
+            "UPDATE webhook_delivery d SET state = 'PENDING', attempts = 0, next_attempt_at = clock_timestamp() "
+            f"WHERE id = $1 RETURNING {_DELIVERY}",
+            id,
+        )
+        await work.connection.execute("SELECT pg_notify('tanglai_work', $1)", WAKE_KEY)
+        await _recorded(work, "RETRY_WEBHOOK_DELIVERY", id)
+        return _delivery_of(row)
 
 
 async def _recorded(work: Work, event: str, id: str) -> None:
@@ -279,27 +288,29 @@ _BEGINNING = datetime.fromisoformat("0001-01-02T00:00:00+00:00")
 # Of each webhook a few at most, so that one that does not answer leaves room for the others.
 _TAKE = f"""
 UPDATE webhook_delivery t
-SET attempts = t.attempts + 1, last_attempt_at = clock_timestamp(), next_attempt_at = clock_timestamp() + $3
+SET attempts = t.attempts + 1, last_attempt_at = clock_timestamp(), next_attempt_at = clock_timestamp() + $3::interval
 FROM (
     SELECT due.id, w.department, w.url, w.sealed, w.sealed_under FROM webhook w CROSS JOIN LATERAL (
         SELECT d.id FROM webhook_delivery d
         WHERE d.webhook = w.id AND d.state = 'PENDING' AND d.next_attempt_at <= clock_timestamp()
         ORDER BY d.next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) due WHERE w.removed_at IS NULL LIMIT $1
+    ) due WHERE w.removed_at IS NULL AND w.id <> ALL ($4::text[]) LIMIT $1
 ) taken WHERE t.id = taken.id
-RETURNING {_DELIVERY.replace("d.", "t.")}, taken.department, taken.url, taken.sealed, taken.sealed_under
+RETURNING {_DELIVERY.replace("d.", "t.")}, taken.department, taken.url, taken.sealed, taken.sealed_under,
+          (SELECT m.kind FROM matter m WHERE m.id = t.matter) AS matter_kind
 """
 PER_WEBHOOK = 4
 
 
-async def take(database: PlatformDatabase, limit: int) -> list[Attempt]:
+async def take(database: PlatformDatabase, limit: int, without: Sequence[str] = ()) -> list[Attempt]:
     """Up to `limit` deliveries that are due, for this node alone until LEASE_SECONDS have passed.
 
+    At most PER_WEBHOOK of each webhook, none of the webhooks `without`.
     A node that dies in between leaves them to another one: an event may come twice, with the same id, and is never
     lost. Raises KeyStoreError where a secret cannot be opened.
     """
     async with database.session() as connection:
-        rows = await connection.fetch(_TAKE, limit, PER_WEBHOOK, timedelta(seconds=LEASE_SECONDS))
+        rows = await connection.fetch(_TAKE, limit, PER_WEBHOOK, timedelta(seconds=LEASE_SECONDS), list(without))
     if not rows:
         return []
     keys = {record.id: MasterKey(record.secret) for record in await database.keys(KEY_NAME)}
@@ -309,7 +320,8 @@ async def take(database: PlatformDatabase, limit: int) -> list[Attempt]:
         if key is None:
             raise KeyStoreError(f"the secret of webhook `{row['webhook']}` is sealed under a key that is not kept")
         secret = key.open(row["webhook"], row["sealed"]).decode()
-        attempts.append(Attempt(_delivery_of(row), row["department"], row["url"], secret))
+        kind = MatterKind(row["matter_kind"]) if row["matter_kind"] is not None else None
+        attempts.append(Attempt(_delivery_of(row), row["department"], row["url"], secret, kind))
     return attempts
 
 
@@ -329,7 +341,7 @@ async def settle(
         state, wait = DeliveryState.PENDING, timedelta(seconds=wait_after(delivery.attempts, random.random()))
     async with database.session() as connection:
         await connection.execute(
-            "UPDATE webhook_delivery SET state = $3, next_attempt_at = clock_timestamp() + $4, last_status = $5, "
+            "UPDATE webhook_delivery SET state = $3, next_attempt_at = clock_timestamp() + $4::interval, last_status = $5, "
             "last_problem = $6 WHERE id = $1 AND attempts = $2 AND state = 'PENDING'",
             delivery.id,
             delivery.attempts,
@@ -356,7 +368,7 @@ async def forget_delivered(database: PlatformDatabase) -> int:
     """Deletes what was delivered more than KEPT_DAYS ago; how many."""
     async with database.session() as connection:
         done: str = await connection.execute(
-            "DELETE FROM webhook_delivery WHERE state = 'DELIVERED' AND last_attempt_at < clock_timestamp() - $1",
+            "DELETE FROM webhook_delivery WHERE state = 'DELIVERED' AND last_attempt_at < clock_timestamp() - $1::interval",
             timedelta(days=KEPT_DAYS),
         )
     return int(done.rpartition(" ")[2])

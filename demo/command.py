@@ -155,8 +155,17 @@ def _tokens(settings: Settings, draft: Draft) -> Callable[..., str]:
     issuer = DemoIssuer.open(settings)
     codes = {department.key: department.code for department in draft.departments}
 
-    def token(department: str, *, purposes: Sequence[str], roles: Sequence[str], scopes: Sequence[str] | None) -> str:
-        return issuer.issue(codes[department], client="tour", purposes=purposes, roles=roles, scopes=scopes)
+    def token(
+        department: str,
+        *,
+        purposes: Sequence[str],
+        roles: Sequence[str],
+        scopes: Sequence[str] | None,
+        person: str | None,
+    ) -> str:
+        return issuer.issue(
+            codes[department], client="tour", person=person, purposes=purposes, roles=roles, scopes=scopes
+        )
 
     return token
 

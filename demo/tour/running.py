@@ -1,6 +1,7 @@
 """In charge of running the tour: lines asked of a running node over HTTP, each held to what it expects."""
 
 import json
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -10,21 +11,37 @@ from typing import Any, Protocol
 from demo.tour.expectations import Answer, Delivered, Refused, difference
 
 _SECONDS = 60.0
+_PAUSE = 0.2
 
 
 class Tokens(Protocol):
     """Gives a token of the demo issuer for a department's key."""
 
     def __call__(
-        self, department: str, *, purposes: Sequence[str], roles: Sequence[str], scopes: Sequence[str] | None
+        self,
+        department: str,
+        *,
+        purposes: Sequence[str],
+        roles: Sequence[str],
+        scopes: Sequence[str] | None,
+        person: str | None,
     ) -> str: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A value of an earlier answer, by the name that its line kept it under."""
+
+    name: str
 
 
 @dataclass(frozen=True, slots=True)
 class Line:
     """One stop of the tour. `purposes` are the token's; `header` is the stated purpose, needed where it has several.
 
-    `untouched`: the vehicle interface must not be asked meanwhile. `token` False sends none.
+    `untouched`: the vehicle interface must not be asked meanwhile. `token` False sends none. `keep` names values of the
+    answer, by their path (`data.apply.id`), for variables of later lines. `patience`: seconds for which the question is
+    asked again while its answer is not the one that is expected.
     """
 
     title: str
@@ -39,6 +56,9 @@ class Line:
     extensions: Mapping[str, Any] = field(default_factory=dict)
     untouched: bool = False
     token: bool = True
+    person: str | None = None
+    keep: Mapping[str, str] = field(default_factory=dict)
+    patience: float = 0
 
 
 class Tour:
@@ -48,6 +68,7 @@ class Tour:
         self._url = url.rstrip("/") + "/graphql"
         self._tokens = tokens
         self._interface_url = interface_url
+        self._kept: dict[str, Any] = {}
 
     def run(self, lines: Sequence[Line], tell: Callable[[str], None] = print) -> bool:
         """Tells one sentence per line and a last one; whether all of them are as the law says."""
@@ -64,11 +85,17 @@ class Tour:
         try:
             before = self._searches() if line.untouched else 0
             answer = self.ask(line)
+            end = time.monotonic() + line.patience
+            while (trouble := difference(line.expected, answer)) is not None and time.monotonic() < end:
+                time.sleep(_PAUSE)
+                answer = self.ask(line)
             if line.untouched and self._searches() != before:
                 return "expected no call to the source got one"
-        except (OSError, ValueError) as error:
-            return f"expected an answer got {error}"
-        return difference(line.expected, answer)
+            if trouble is None:
+                self._kept.update((name, _at(answer.body, path)) for name, path in line.keep.items())
+        except (OSError, ValueError, KeyError) as error:
+            return f"expected an answer got {error!r}"
+        return trouble
 
     def ask(self, line: Line) -> Answer:
         """The node's answer to the line's operation."""
@@ -78,13 +105,15 @@ class Tour:
             "Accept-Language": "en",
         }
         if line.token:
-            token = self._tokens(line.department, purposes=line.purposes, roles=line.roles, scopes=line.scopes)
+            token = self._tokens(
+                line.department, purposes=line.purposes, roles=line.roles, scopes=line.scopes, person=line.person
+            )
             headers["Authorization"] = f"Bearer {token}"
         if line.header is not None:
             headers["Purpose"] = line.header
         body: dict[str, Any] = {"query": line.query}
         if line.variables:
-            body["variables"] = dict(line.variables)
+            body["variables"] = self._filled(line.variables)
         if line.extensions:
             body["extensions"] = dict(line.extensions)
         request = urllib.request.Request(self._url, json.dumps(body).encode(), headers)
@@ -95,10 +124,28 @@ class Tour:
             with error:
                 return Answer(error.code, json.load(error))
 
+    def _filled(self, value: Any) -> Any:
+        """`value` with what earlier lines kept in the place of `Kept`. Raises KeyError."""
+        match value:
+            case Kept(name):
+                return self._kept[name]
+            case Mapping():
+                return {name: self._filled(part) for name, part in value.items()}
+            case list() | tuple():
+                return [self._filled(part) for part in value]
+        return value
+
     def _searches(self) -> int:
         with _open(urllib.request.Request(self._interface_url + "/healthz")) as response:
             count: int = json.load(response)["searches"]
             return count
+
+
+def _at(body: Any, path: str) -> Any:
+    """The value at a path of names and indices: `data.inbox.tasks.nodes.0.matter.id`."""
+    for step in path.split("."):
+        body = body[int(step)] if isinstance(body, list) else body[step]
+    return body
 
 
 # No proxy of the machine's environment stands between us and loopback.

@@ -74,6 +74,18 @@ class Machine:
     states: Mapping[str, State]
     steps: tuple[Step, ...]
 
+    def under(self, rule_set: str) -> tuple[Step, ...]:
+        """The steps that a matter can come to under `rule_set`, in the order of the file."""
+        steps = [step for step in self.steps if rule_set in step.rule_sets]
+        reached, waiting = {""}, [""]
+        while waiting:
+            source = waiting.pop()
+            for step in steps:
+                if step.source == source and step.target not in reached:
+                    reached.add(step.target)
+                    waiting.append(step.target)
+        return tuple(step for step in steps if step.source in reached)
+
     def step(self, rule_set: str, source: str, event: str, target: str | None = None) -> Step | None:
         """The row for `event` in `source` under `rule_set`, to `target` where one is given; None: impossible."""
         found = (s for s in self.steps if s.source == source and s.event == event and rule_set in s.rule_sets)
@@ -99,8 +111,8 @@ def machines() -> tuple[Machine, ...]:
 def rows() -> Iterator[tuple[str, str, str, str, str, bool, list[str]]]:
     """The table as the platform database holds it: kind, rule set, from, event, to, final, apart from."""
     for found in machines():
-        for step in found.steps:
-            for rule_set in step.rule_sets:
+        for rule_set in RULE_SETS:
+            for step in found.under(rule_set):
                 final = found.states[step.target].final
                 yield found.kind.value, rule_set, step.source, step.event, step.target, final, list(step.apart_from)
 

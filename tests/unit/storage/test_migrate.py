@@ -9,6 +9,7 @@ import pytest
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.model import Quota
 from tanglai.catalogue.quotas import Counts
+from tanglai.catalogue.workflow.machines import rows
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, SchemaMismatch
 from tanglai.storage.migrate import head, upgrade
@@ -100,3 +101,10 @@ async def test_no_database_is_a_typed_error() -> None:
 async def test_a_url_that_is_none_is_told_apart() -> None:
     with pytest.raises(ValueError, match="not a PostgreSQL URI"):
         await PlatformDatabase.open("mysql://somewhere/else")
+
+
+async def test_the_database_holds_the_tables_of_all_matters(url: str) -> None:
+    connection = await asyncpg.connect(url)
+    held = await connection.fetch("SELECT * FROM workflow_step")
+    await connection.close()
+    assert sorted(tuple(row) for row in held) == sorted(rows()), "a change of a table needs a migration"

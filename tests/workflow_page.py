@@ -13,22 +13,27 @@ _SHORT = {"ningxia-measures": "Measures", "order-809": "Order 809"}
 
 _HEAD = """# The law's work
 
-Everything that the law wants done is a **matter**: an application, a catalogue entry, an obligation, a consultation, a
-coordination, a correction, a suspension, a change of a service, an extension, a disposal. A matter has parties (requester,
-provider, competent department), a state, a version, and an **event** for each of its steps that says who, when and why. Whom it
-waits for has a **task** in the inbox; what is due has a **deadline**, counted in working days by the rule set that the matter was
-opened under, whatever holds later. What somebody is told and need not answer is a **notice**.
+Everything that the law wants done is a **matter**: an application, a catalogue entry, an obligation, a consultation,
+a coordination, a correction, a suspension, a change of a service, an extension, a disposal. A matter has parties
+(requester, provider, competent department), a state, a version, and an **event** for each of its steps that says who,
+when and why. Whom it waits for has a **task** in the inbox; what is due has a **deadline**, counted in working days
+by the rule set that the matter was opened under, whatever holds later. What somebody is told and need not answer is a
+**notice**.
 
-- A step that is not in the tables below is impossible: the program has no way to take it, and the platform database refuses it by
-  itself (`workflow_step`, trigger `take_step`).
-- Steps are taken by a department in a role that the token names. **Nobody approves their own act**: a step that is kept apart from
-  others is refused to whoever took one of those on the same matter, by the program and by the database.
-- Mutations name the version that the decision was made on. Of two at once the second is told `Conflict`, with who was faster.
-- Results are typed: the changed matter, or `InvalidAct` (every problem at once, with field, code and article), `NotPermitted`,
-  `WrongState`, `NotFound`, `Conflict`. What went wrong changed nothing.
-- Creating mutations take a `key`: a request that is sent again under its key opens nothing new and gives the first one's matter.
+- A step that is not in the tables below is impossible: the program has no way to take it, and the platform database
+  refuses it by itself (`workflow_step`, trigger `take_step`).
+- Steps are taken by a department in a role that the token names. **Nobody approves their own act**: a step that is
+  kept apart from others is refused to whoever took one of those on the same matter, by the program and by the
+  database.
+- Mutations name the version that the decision was made on. Of two at once the second is told `Conflict`, with who was
+  faster.
+- Results are typed: the changed matter, or `InvalidAct` (every problem at once, with field, code and article),
+  `NotPermitted`, `WrongState`, `NotFound`, `Conflict`. What went wrong changed nothing.
+- Creating mutations take a `key`: a request that is sent again under its key opens nothing new and gives the first
+  one's matter.
 - Each event writes its record into the audit log in the same transaction (`document_kind` is `act`).
-- Silence grants nothing. A missed deadline is flagged, told to both sides, and counted in [supervision](supervision.md).
+- Silence grants nothing. A missed deadline is flagged, told to both sides, and counted in
+  [supervision](supervision.md).
 
 The diagrams and tables are written from `tanglai/catalogue/workflow/tables/` by `python -m tests.workflow_page`.
 """

@@ -14,7 +14,7 @@ from tanglai.catalogue.workflow.parties import Acting, by_platform
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.replica import Replica
-from tanglai.storage.workflow import clerk, grant_endings, usage
+from tanglai.storage.workflow import calendar, clerk, grant_endings, usage
 from tanglai.storage.workflow.desk import Desk
 
 _log = logging.getLogger(__name__)
@@ -45,6 +45,7 @@ class Housekeeping:
     ) -> None:
         self._database, self._replica, self._node, self._every = database, replica, node, every
         self._jobs = (
+            Job("due dates by the calendar that holds", lambda acting: self._recount()),
             Job("expiry of grants", lambda acting: grant_endings.expire_due(desk, acting)),
             Job("reminders of grants that end", lambda acting: grant_endings.remind_expiry(desk, acting)),
             Job("reminders of deadlines", lambda acting: clerk.remind(desk, acting)),
@@ -82,6 +83,10 @@ class Housekeeping:
                 _log.error("%s could not be done: %s", job.name, refusal.message)
             except Exception:
                 _log.exception("%s failed", job.name)
+
+    async def _recount(self) -> None:
+        async with self._database.session() as connection:
+            await calendar.recount(connection)
 
     async def _keep_house(self) -> None:
         while True:

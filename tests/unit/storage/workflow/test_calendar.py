@@ -11,6 +11,7 @@ import pytest
 from tanglai.catalogue.calendar import Notice, WorkingCalendar, built_in, with_notices
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import Refused
+from tanglai.storage.migrate import upgrade
 from tanglai.storage.workflow import calendar
 from tests.unit.storage.sample import HEALTH, POLICE, blocked, change
 
@@ -123,8 +124,6 @@ async def test_an_older_notice_does_not_replace_a_newer(platform: PlatformDataba
 
 async def test_two_databases_do_not_share_a_calendar(platform: PlatformDatabase, postgres: Any) -> None:
     """Each has a notice of the same number, and the process builds calendars once."""
-    from tanglai.storage.migrate import upgrade
-
     postgres.create_database("other_calendar")
     try:
         await upgrade(postgres.url("other_calendar"))
@@ -182,7 +181,7 @@ async def test_one_that_is_over_no_more_is_not_flagged(office: PlatformDatabase)
     """A deadline long past stays flagged; one that moves past today does not."""
     long_past = date(2020, 6, 1)
     due = built_in().due(long_past, 10)
-    common = {"flagged_at": await office.pool.fetchval("SELECT now()"), "calendar": "an old one"}
+    common = {"flagged_at": await office.pool.fetchval("SELECT now()"), "calendar": "2004-2025.1"}
     await start(office, "A-1", 10, built_in(), **common | {"due_on": EVE - timedelta(days=900)})
     await start(office, "A-2", 10, built_in(), **common | {"started_on": long_past, "due_on": due.day})
     async with office.session() as connection:
@@ -198,6 +197,14 @@ async def test_what_is_counted_already_is_left_alone(office: PlatformDatabase) -
     async with office.session() as connection:
         report = await calendar.recount(connection)
     assert (report.counted, report.moved, report.settled) == (0, 0, 0)
+
+
+async def test_a_node_of_the_version_before_leaves_what_newer_tables_counted(office: PlatformDatabase) -> None:
+    await start(office, "A-1", 10, built_in(), calendar=f"2004-{YEAR}.1", provisional=False)
+    async with office.session() as connection:
+        assert (await calendar.recount(connection)).counted == 0
+    assert (await announced(office, NEW_YEAR)).counted == 0
+    assert (await deadline(office, "A-1"))["calendar"] == f"2004-{YEAR}.1"
 
 
 async def test_an_act_under_way_is_waited_for(office: PlatformDatabase) -> None:

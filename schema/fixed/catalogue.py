@@ -22,6 +22,7 @@ from schema.fixed.registers import (
 )
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Item, Resource, ResourceChange, change_node, find_resource, item_node, resource_node
+from schema.fixed.workflow.legacy import LegacyInterface, legacy_interfaces
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
 
@@ -132,6 +133,10 @@ class Catalogue:
     @resolved("The category of a code, or null.")
     def category(self, info: Info, code: CodeArgument) -> Category | None:
         return category(info, code)
+
+    @resolved("Old cross-department exchange interfaces, the next to retire first (Art. 6).")
+    def legacy_interfaces(self, info: Info) -> list[LegacyInterface]:
+        return legacy_interfaces(info)
 
     @resolved("What was published or retired after a moment, the oldest first.")
     def changes(

@@ -61,10 +61,12 @@ from schema.fixed.resources import (
 )
 from schema.fixed.workflow.applications import ApplicationMutations, ApplicationQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
+from schema.fixed.workflow.longs import Long
 from schema.fixed.workflow.matters import matter_node
 from schema.fixed.workflow.subscriptions import Subscription
+from schema.fixed.workflow.supervision import SupervisionQueries
 from schema.fixed.workflow.webhooks import WebhookMutations, WebhookQueries
-from schema.scalars import DATE, DATETIME, DECIMAL
+from schema.scalars import DATE, DATETIME, DECIMAL, LONG
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
 
@@ -131,7 +133,7 @@ class AccessExplanation:
 
 
 @strawberry.type
-class Query(InboxQueries, ApplicationQueries, WebhookQueries):
+class Query(InboxQueries, ApplicationQueries, WebhookQueries, SupervisionQueries):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
         asking = info.context.principal
@@ -272,6 +274,7 @@ def fixed_part() -> FixedPart:
         datetime: _scalar(DATETIME),
         date: _scalar(DATE),
         Decimal: _scalar(DECIMAL),
+        Long: _scalar(LONG),
     }
     schema = strawberry.Schema(Query, Mutation, Subscription, config=StrawberryConfig(scalar_map=scalars))
     types: dict[str, Any] = schema._schema.type_map

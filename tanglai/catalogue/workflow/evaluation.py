@@ -60,7 +60,7 @@ class Figures:
     """What is known of one department for a period. Counts are of the period unless said otherwise.
 
     `refusals` are by reason code, `refusals_downwards` those of applications from lower levels of its area;
-    `suspensions`, by reason code, are of grants that it has, `endings_alone` of grants on its data that rest on nothing.
+    `suspensions`, by reason code, are of grants that it has, `endings_alone` of grants on its data, on no ground.
     `overdue_now`, `grants`, `sources`, `sources_down`, `interfaces` and `interfaces_overdue` are of today.
     """
 

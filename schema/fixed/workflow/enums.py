@@ -5,6 +5,8 @@ from enum import StrEnum
 from schema.fixed.enums import described
 from tanglai.catalogue.rules import DeadlineKind
 from tanglai.catalogue.workflow.application import MissingPoint, RefusalReason
+from tanglai.catalogue.workflow.correction import CorrectionAnswer
+from tanglai.catalogue.workflow.dispute import Decision
 from tanglai.catalogue.workflow.errors import ProblemCode
 from tanglai.catalogue.workflow.machines import MatterKind, machines
 from tanglai.catalogue.workflow.parties import Party
@@ -92,4 +94,20 @@ described(
         "DOCUMENTS": "Documents that go with it.",
         "OTHER": "Something else, given in words.",
     },
+)
+described(
+    Decision,
+    "What the competent department decides (Art. 11(4)).",
+    {
+        "SHARE": "The data that were not shared or refused are granted.",
+        "CLOSE": "They are not.",
+        "KEEP": "A running grant stays as it is.",
+        "CHANGE": "A running grant gets other terms.",
+        "END": "A running grant ends.",
+    },
+)
+described(
+    CorrectionAnswer,
+    "What came of a provider's check of doubted data (Order 809 Art. 26).",
+    {"CORRECTED": "They were wrong, and are corrected.", "DISMISSED": "They are right."},
 )

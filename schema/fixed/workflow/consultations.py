@@ -1,0 +1,311 @@
+"""In charge of consultations as GraphQL types: what is needed, positions, terms proposed, and what comes of it."""
+
+import json
+from datetime import datetime
+from typing import Annotated, Any, TypeAlias
+
+import strawberry
+
+from schema.fixed.grants import Grant, grant_by_id
+from schema.fixed.paging import After, Before, Connection, First, Last, Window
+from schema.fixed.registers import Purpose, purpose
+from schema.fixed.resolved import Info, resolved
+from schema.fixed.workflow.applications import (
+    Application,
+    IdArgument,
+    KeyArgument,
+    NoteArgument,
+    ReasonArgument,
+    StatisticsInput,
+    TermsInput,
+    VersionArgument,
+    moment_text,
+    read_scope,
+)
+from schema.fixed.workflow.coordinations import Coordination
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.positions import (
+    DocumentsArgument,
+    Position,
+    ProposedTerms,
+    positions,
+    proposed_terms,
+    with_documents,
+)
+from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
+from tanglai.catalogue import model
+from tanglai.catalogue.workflow.machines import MatterKind
+from tanglai.catalogue.workflow.parties import Party
+from tanglai.storage.workflow import consultations, matters
+
+CONSULTATION = MatterKind.CONSULTATION
+
+DisclosureArgument: TypeAlias = Annotated[
+    list[str] | None,
+    strawberry.argument(description="Items that the row scope discloses, each confirmed by naming it."),
+]
+TextArgument: TypeAlias = Annotated[str, strawberry.argument(description="The position in words; kept for good.")]
+
+
+@strawberry.input(
+    description="What is really needed though it is not shared or was refused. With `application`, what is not said is "
+    "as it was applied for."
+)
+class ConsultationInput:
+    application: strawberry.ID | None = strawberry.field(
+        default=None, description="The application that was refused, in whole or in part."
+    )
+    resource: str | None = strawberry.field(default=None, description="Code of the resource.")
+    items: list[str] | None = strawberry.field(default=None, description="Names of items.")
+    relations: list[str] | None = strawberry.field(default=None, description="Names of relations.")
+    scope: str | None = strawberry.field(
+        default=None, description="The rows, as JSON in the form of a grant's row scope; by default all."
+    )
+    usage: model.Usage | None = strawberry.field(default=None, description="Whether rows or statistics; READ.")
+    statistics: StatisticsInput | None = strawberry.field(default=None, description="The cube, for STATISTICS.")
+    purpose: str | None = strawberry.field(default=None, description="Code of the purpose.")
+    need: str = strawberry.field(description="Why duties really cannot be done without it (Art. 11(4)).")
+    duty: str | None = strawberry.field(default=None, description="The duty that it is needed for.")
+    legal_basis: str | None = strawberry.field(default=None, description="The legal basis of that duty.")
+    scenario: str | None = strawberry.field(default=None, description="How the data will be used.")
+    method: str | None = strawberry.field(default=None, description="How the data will be taken.")
+    valid_from: datetime | None = strawberry.field(default=None, description="First moment; by default the grant's.")
+    valid_to: datetime | None = strawberry.field(default=None, description="The time limit.")
+
+    def document(self) -> dict[str, Any]:
+        """As the matter keeps it. Raises BAD_INPUT for a scope that is no JSON object."""
+        return {
+            "application": number_of(self.application) if self.application is not None else None,
+            "resource": self.resource,
+            "items": self.items,
+            "relations": self.relations,
+            "scope": read_scope(self.scope),
+            "usage": self.usage.value if self.usage is not None else None,
+            "statistics": self.statistics.document() if self.statistics is not None else None,
+            "purpose": self.purpose,
+            "need": self.need,
+            "duty": self.duty,
+            "legalBasis": self.legal_basis,
+            "scenario": self.scenario,
+            "method": self.method,
+            "validFrom": moment_text(self.valid_from),
+            "validTo": moment_text(self.valid_to),
+        }
+
+
+@of_kind(CONSULTATION)
+@strawberry.type(description="Requester and provider consult on data not shared or refused (Art. 11(4)).")
+class Consultation(Matter):
+    @resolved("Code of the resource.")
+    def resource_code(self) -> str:
+        return str(self._matter.resource)
+
+    @resolved("Names of the items needed.")
+    def items(self) -> list[str]:
+        return list(self._said("items") or ())
+
+    @resolved("Names of the relations needed.")
+    def relations(self) -> list[str]:
+        return list(self._said("relations") or ())
+
+    @resolved("The rows needed, as JSON in the form of a row scope; `{}` is all rows.")
+    def scope(self) -> str:
+        return json.dumps(self._said("scope") or {}, ensure_ascii=False)
+
+    @resolved("Whether rows are needed or statistics.")
+    def usage(self) -> model.Usage:
+        return model.Usage(self._said("usage") or model.Usage.READ)
+
+    @resolved("The purpose.")
+    def purpose(self, info: Info) -> Purpose | None:
+        return purpose(info, self._said("purpose"))
+
+    @resolved("Why duties really cannot be done without it.")
+    def need(self) -> str:
+        return str(self._said("need"))
+
+    @resolved("The duty that it is needed for.")
+    def duty(self) -> str:
+        return str(self._said("duty"))
+
+    @resolved("The legal basis of that duty.")
+    def legal_basis(self) -> str:
+        return str(self._said("legalBasis"))
+
+    @resolved("The application that was refused; null where the data are not shared with anybody.")
+    async def application(self, info: Info) -> Application | None:
+        id = self._said("application")
+        found = await find_matter(info, MatterKind.APPLICATION, id) if id is not None else None
+        return typed(Application, found) if found is not None else None
+
+    @resolved("Everything that was said, with its documents, the oldest first.")
+    async def positions(self, info: Info) -> list[Position]:
+        return await positions(info, self._matter.id)
+
+    @resolved("The terms that the provider proposes, until they are declined; null where there are none.")
+    def proposal(self) -> ProposedTerms | None:
+        found = self._said("proposal")
+        return proposed_terms(found["terms"]) if found is not None else None
+
+    @resolved("The grant that was agreed on; null where there is none.")
+    async def grant(self, info: Info) -> Grant | None:
+        return await grant_by_id(info, self._matter.grant) if self._matter.grant is not None else None
+
+    @resolved("The coordination that it was brought to; null where it was not.")
+    async def coordination(self, info: Info) -> Coordination | None:
+        if self._matter.state != "ESCALATED":
+            return None
+        desk = info.context.office
+        events = await info.context.batched(
+            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
+        )
+        found = await find_matter(info, MatterKind.COORDINATION, events[-1].given["coordination"])
+        return typed(Coordination, found) if found is not None else None
+
+    def _said(self, name: str) -> Any:
+        return self._matter.document.get(name)
+
+
+ConsultationResult: TypeAlias = Annotated[
+    Consultation | InvalidAct | NotFound | NotPermitted | WrongState | Conflict,
+    strawberry.union("ConsultationResult", description="The consultation after the act, or why it was not done."),
+]
+
+
+@strawberry.type
+class ConsultationQueries:
+    @resolved("A consultation by id or number; null where there is none for this department.")
+    async def consultation(self, info: Info, id: IdArgument) -> Consultation | None:
+        found = await find_matter(info, CONSULTATION, id)
+        return typed(Consultation, found) if found is not None else None
+
+    @resolved("The department's consultations, opened or received, by number.")
+    async def consultations(
+        self,
+        info: Info,
+        side: Annotated[
+            Party | None, strawberry.argument(description="Only those in which the department is this party.")
+        ] = None,
+        states: Annotated[
+            list[str] | None, strawberry.argument(description="Only those in one of these states.")
+        ] = None,
+        resource: Annotated[
+            str | None, strawberry.argument(description="Only those on the resource of this code.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Consultation]:
+        window = Window(first, after, last, before)
+        return await matters_page(info, Consultation, CONSULTATION, side, states, resource, window)
+
+
+@strawberry.type
+class ConsultationMutations:
+    @resolved("Consults the provider on data that are not shared or were refused (Art. 11(4)). Role `applicant`.")
+    async def open_consultation(
+        self,
+        info: Info,
+        input: Annotated[ConsultationInput, strawberry.argument(description="What is needed, and why.")],
+        documents: DocumentsArgument = None,
+        key: KeyArgument = None,
+    ) -> ConsultationResult:
+        desk, acting, document = info.context.office, info.context.acting, input.document()
+        return await act_result(
+            Consultation,
+            with_documents(
+                documents, lambda them: consultations.open_consultation(desk, acting, document, attached=them, key=key)
+            ),
+        )
+
+    @resolved("States the position of one side, with documents. Role `applicant` or `reviewer`.")
+    async def state_consultation_position(
+        self,
+        info: Info,
+        id: IdArgument,
+        version: VersionArgument,
+        text: TextArgument,
+        documents: DocumentsArgument = None,
+    ) -> ConsultationResult:
+        desk, acting, number = info.context.office, info.context.acting, number_of(id)
+        return await act_result(
+            Consultation,
+            with_documents(
+                documents, lambda them: consultations.state_position(desk, acting, number, version, text, them)
+            ),
+        )
+
+    @resolved(
+        "Proposes to grant what is asked for, or the part that `terms` leaves. Role `reviewer`, under `order-809` "
+        "`head`."
+    )
+    async def propose_terms(
+        self,
+        info: Info,
+        id: IdArgument,
+        version: VersionArgument,
+        terms: Annotated[
+            TermsInput | None, strawberry.argument(description="What would be granted; by default all of it.")
+        ] = None,
+        confirm_disclosure: DisclosureArgument = None,
+        note: NoteArgument = None,
+        documents: DocumentsArgument = None,
+    ) -> ConsultationResult:
+        desk, acting, number = info.context.office, info.context.acting, number_of(id)
+        given = terms.document() if terms is not None else {}
+        return await act_result(
+            Consultation,
+            with_documents(
+                documents,
+                lambda them: consultations.propose(
+                    desk,
+                    acting,
+                    number,
+                    version,
+                    given,
+                    confirmed=confirm_disclosure or (),
+                    reason=note or "",
+                    attached=them,
+                ),
+            ),
+        )
+
+    @resolved("Accepts the terms: the grant holds from the next request on. Role `applicant`.")
+    async def accept_terms(
+        self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
+    ) -> ConsultationResult:
+        desk, acting = info.context.office, info.context.acting
+        return await act_result(Consultation, consultations.accept(desk, acting, number_of(id), version, note or ""))
+
+    @resolved("Declines the terms, with the reason; the consultation goes on. Role `applicant`.")
+    async def decline_terms(
+        self, info: Info, id: IdArgument, version: VersionArgument, reason: ReasonArgument
+    ) -> ConsultationResult:
+        desk, acting = info.context.office, info.context.acting
+        return await act_result(Consultation, consultations.decline(desk, acting, number_of(id), version, reason))
+
+    @resolved(
+        "Brings a consultation that failed to the competent department, across levels to the common superior one. Both "
+        "sides must have been heard, or the provider's time for that be over. Role `applicant` or `reviewer`."
+    )
+    async def escalate_consultation(
+        self,
+        info: Info,
+        id: IdArgument,
+        version: VersionArgument,
+        reason: ReasonArgument,
+        documents: DocumentsArgument = None,
+    ) -> ConsultationResult:
+        desk, acting, number = info.context.office, info.context.acting, number_of(id)
+        return await act_result(
+            Consultation,
+            with_documents(documents, lambda them: consultations.escalate(desk, acting, number, version, reason, them)),
+        )
+
+    @resolved("Takes it back. Role `applicant`.")
+    async def withdraw_consultation(
+        self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
+    ) -> ConsultationResult:
+        desk, acting = info.context.office, info.context.acting
+        return await act_result(Consultation, consultations.withdraw(desk, acting, number_of(id), version, note or ""))

@@ -60,6 +60,10 @@ from schema.fixed.resources import (
     version_node,
 )
 from schema.fixed.workflow.applications import ApplicationMutations, ApplicationQueries
+from schema.fixed.workflow.consultations import ConsultationMutations, ConsultationQueries
+from schema.fixed.workflow.coordinations import CoordinationMutations, CoordinationQueries
+from schema.fixed.workflow.corrections import CorrectionMutations, CorrectionQueries
+from schema.fixed.workflow.imports import ImportMutations, ImportQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.longs import Long
 from schema.fixed.workflow.matters import matter_node
@@ -133,7 +137,16 @@ class AccessExplanation:
 
 
 @strawberry.type
-class Query(InboxQueries, ApplicationQueries, WebhookQueries, SupervisionQueries):
+class Query(
+    InboxQueries,
+    ApplicationQueries,
+    WebhookQueries,
+    ConsultationQueries,
+    CoordinationQueries,
+    CorrectionQueries,
+    SupervisionQueries,
+    ImportQueries,
+):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
         asking = info.context.principal
@@ -178,7 +191,15 @@ class Query(InboxQueries, ApplicationQueries, WebhookQueries, SupervisionQueries
 
 
 @strawberry.type(description="Acts of the law's work. Each gives what it changed, or a typed error and no change.")
-class Mutation(InboxMutations, ApplicationMutations, WebhookMutations):
+class Mutation(
+    InboxMutations,
+    ApplicationMutations,
+    WebhookMutations,
+    ConsultationMutations,
+    CoordinationMutations,
+    CorrectionMutations,
+    ImportMutations,
+):
     pass
 
 

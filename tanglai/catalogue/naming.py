@@ -49,6 +49,9 @@ RESERVED_TYPES = frozenset(
         *("StatisticsAccess", "GrantUse", "GrantConnection", "GrantEdge", "GrantQuota", "QuotaUse", "DayUse"),
         *("Application", "Grant", "GrantState", "GrantBasis", "Obligation", "Correction", "Consultation"),
         *("Coordination", "Supervision", "AuditRecord", "Usage", "Quota", "Notice", "Deadline"),
+        *("CatalogueImport", "CatalogueImportConnection", "CatalogueImportEdge", "ImportCatalogueResult"),
+        *("ImportRemark", "ImportRemarkConnection", "ImportRemarkEdge", "RemarkSeverity", "ImportState"),
+        *("ImportedResource", "ImportedResourceConnection", "ImportedResourceEdge", "ImportOutcome"),
     }
 )
 """Type names of the fixed part, which no resource may take."""

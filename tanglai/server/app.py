@@ -20,6 +20,7 @@ from tanglai.server.observations import Observations
 from tanglai.server.pages import Pages
 from tanglai.server.refusals import Refusal, error_body, headers_of, internal, status_of
 from tanglai.server.settings import Settings
+from tanglai.server.spreadsheets import SpreadsheetRoutes
 from tanglai.server.supervision import Slots
 from tanglai.server.websocket import WebSocketEndpoint
 
@@ -105,6 +106,7 @@ def build_app(
     observations: Observations | None = None,
     demo: DemoRoutes | None = None,
     pages: Pages | None = None,
+    spreadsheets: SpreadsheetRoutes | None = None,
     lifespan: Lifespan | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Application:
@@ -124,6 +126,7 @@ def build_app(
     observations.watch("tanglai_websockets", "WebSocket connections", lambda: websocket.connections.running)
     status = StatusRoutes(gateway, entrance)
     routes = [*status.routes(), *(pages or Pages()).routes()]
+    routes += spreadsheets.routes() if spreadsheets is not None else []
     routes += demo.routes() if demo is not None else [Route("/demo/session", _no_demo, methods=["GET"])]
 
     async def failed(request: Request, error: Exception) -> Response:

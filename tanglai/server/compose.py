@@ -29,19 +29,21 @@ from tanglai.server.courier import Courier
 from tanglai.server.demo_session import DemoRoutes, DemoSession
 from tanglai.server.housekeeping import Housekeeping
 from tanglai.server.identity import Entrance, TokenVerifier
+from tanglai.server.importing import Importer
 from tanglai.server.issuer import ISSUER, DemoIssuer
 from tanglai.server.kept import KeptSecretError, kept_secret
 from tanglai.server.keys import FixedKeys, Keys, file_keys, url_keys
 from tanglai.server.observations import Observations
 from tanglai.server.serve import StartError, serve
 from tanglai.server.settings import Settings
+from tanglai.server.spreadsheets import SpreadsheetRoutes
 from tanglai.storage import migrate
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
 from tanglai.storage.errors import SchemaMismatch
 from tanglai.storage.keys import KEY_BYTES, KeyRecord, KeyStoreError, MasterKey
 from tanglai.storage.quota_ledger import QuotaLedger
-from tanglai.storage.replica import Replica
+from tanglai.storage.replica import Moment, Replica
 from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
 from tanglai.storage.workflow.webhooks import Hooks
@@ -65,6 +67,7 @@ class Node:
         self._environment = environment
         self._gateway: Gateway | None = None
         self._replica: Replica | None = None
+        self._desk: Desk | None = None
         self.audit: AuditLog | None = None
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
@@ -84,9 +87,20 @@ class Node:
 
     async def snapshot(self) -> Snapshot:
         """The confirmed snapshot, for identity."""
+        return (await self.moment()).snapshot
+
+    async def moment(self) -> Moment:
+        """What a request decides by now."""
         if self._replica is None:
             raise _not_started()
-        return (await self._replica.confirm()).snapshot
+        return await self._replica.confirm()
+
+    @property
+    def desk(self) -> Desk:
+        """Where the law's work is done."""
+        if self._desk is None:
+            raise _not_started()
+        return self._desk
 
     def _started(self) -> Gateway:
         if self._gateway is None:
@@ -104,7 +118,7 @@ class Node:
             try:
                 yield
             finally:
-                self._gateway = self._replica = None
+                self._gateway = self._replica = self._desk = None
 
     async def _open(self, stack: AsyncExitStack) -> None:
         settings = self._settings
@@ -122,7 +136,7 @@ class Node:
         stack.push_async_callback(replica.close)
         self._replica = replica
         quotas = await stack.enter_async_context(QuotaLedger(database))
-        desk = Desk(database, changed=replica.doubt)
+        desk = self._desk = Desk(database, changed=replica.doubt)
         feed = await stack.enter_async_context(Feed(database))
         hosts = AllowedHosts.read(settings.webhook_hosts)
         self._gateway = Gateway(
@@ -146,6 +160,7 @@ class Node:
             stack.push_async_callback(client.close)
             await stack.enter_async_context(Courier(database, feed, client))
         await stack.enter_async_context(Housekeeping(database, replica, desk, settings.node))
+        await stack.enter_async_context(Importer(database, desk, replica.confirm, feed, node=settings.node))
         try:
             await self._keys.fresh()
         except TanglaiError as error:  # the issuer may come later, the node need not wait for it
@@ -255,7 +270,16 @@ def compose(
         observations.watch(f"tanglai_audit_{name}", text, partial(_of_audit, node, value))
     demo = DemoRoutes(session, issuer) if session is not None and issuer is not None else None
     entrance = Entrance(TokenVerifier(keys, issuer=issuer_name, audience=settings.audience), node.snapshot)
-    app = build_app(settings, node, entrance, observations=observations, demo=demo, lifespan=node.lifespan)
+    spreadsheets = SpreadsheetRoutes(node, entrance, settings)
+    app = build_app(
+        settings,
+        node,
+        entrance,
+        observations=observations,
+        demo=demo,
+        spreadsheets=spreadsheets,
+        lifespan=node.lifespan,
+    )
     return app, observations
 
 

@@ -71,6 +71,7 @@ class Settings(BaseSettings):
 
     # Limits of one request
     max_body_bytes: int = Field(default=524_288, ge=1024)
+    max_import_bytes: int = Field(default=16_777_216, ge=1024, le=33_554_432)
     max_document_bytes: int = Field(default=65_536, ge=256)
     max_variables_bytes: int = Field(default=262_144, ge=2)
     max_tokens: int = Field(default=8_000, ge=1)

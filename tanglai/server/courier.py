@@ -77,9 +77,7 @@ class Courier:
         """Begins what is due, as far as there is room. Seconds until there may be more to do."""
         free = AT_ONCE - len(self._running)
         if free > 0:
-            under_way = Counter(self._running.values())
-            full = [id for id, count in under_way.items() if count >= webhooks.PER_WEBHOOK]
-            attempts = await webhooks.take(self._database, free, full)
+            attempts = await webhooks.take(self._database, free, Counter(self._running.values()))
             for attempt in attempts:
                 task = asyncio.create_task(self._deliver(attempt), name=f"tanglai-delivery-{attempt.delivery.id}")
                 self._running[task] = attempt.delivery.webhook

@@ -2,7 +2,7 @@
 
 import random
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Any
@@ -293,8 +293,11 @@ FROM (
     SELECT due.id, w.department, w.url, w.sealed, w.sealed_under FROM webhook w CROSS JOIN LATERAL (
         SELECT d.id FROM webhook_delivery d
         WHERE d.webhook = w.id AND d.state = 'PENDING' AND d.next_attempt_at <= clock_timestamp()
-        ORDER BY d.next_attempt_at LIMIT $2 FOR UPDATE SKIP LOCKED
-    ) due WHERE w.removed_at IS NULL AND w.id <> ALL ($4::text[]) LIMIT $1
+        ORDER BY d.next_attempt_at
+        LIMIT greatest($2 - coalesce((SELECT b.count FROM unnest($4::text[], $5::integer[]) b (id, count)
+                                      WHERE b.id = w.id), 0), 0)
+        FOR UPDATE SKIP LOCKED
+    ) due WHERE w.removed_at IS NULL LIMIT $1
 ) taken WHERE t.id = taken.id
 RETURNING {_DELIVERY.replace("d.", "t.")}, taken.department, taken.url, taken.sealed, taken.sealed_under,
           (SELECT m.kind FROM matter m WHERE m.id = t.matter) AS matter_kind
@@ -302,15 +305,18 @@ RETURNING {_DELIVERY.replace("d.", "t.")}, taken.department, taken.url, taken.se
 PER_WEBHOOK = 4
 
 
-async def take(database: PlatformDatabase, limit: int, without: Sequence[str] = ()) -> list[Attempt]:
+async def take(database: PlatformDatabase, limit: int, under_way: Mapping[str, int] | None = None) -> list[Attempt]:
     """Up to `limit` deliveries that are due, for this node alone until LEASE_SECONDS have passed.
 
-    At most PER_WEBHOOK of each webhook, none of the webhooks `without`.
+    At most PER_WEBHOOK of each webhook, those included that are `under_way`: their number by webhook.
     A node that dies in between leaves them to another one: an event may come twice, with the same id, and is never
     lost. Raises KeyStoreError where a secret cannot be opened.
     """
+    busy = under_way or {}
     async with database.session() as connection:
-        rows = await connection.fetch(_TAKE, limit, PER_WEBHOOK, timedelta(seconds=LEASE_SECONDS), list(without))
+        rows = await connection.fetch(
+            _TAKE, limit, PER_WEBHOOK, timedelta(seconds=LEASE_SECONDS), list(busy), list(busy.values())
+        )
     if not rows:
         return []
     keys = {record.id: MasterKey(record.secret) for record in await database.keys(KEY_NAME)}
@@ -341,8 +347,8 @@ async def settle(
         state, wait = DeliveryState.PENDING, timedelta(seconds=wait_after(delivery.attempts, random.random()))
     async with database.session() as connection:
         await connection.execute(
-            "UPDATE webhook_delivery SET state = $3, next_attempt_at = clock_timestamp() + $4::interval, last_status = $5, "
-            "last_problem = $6 WHERE id = $1 AND attempts = $2 AND state = 'PENDING'",
+            "UPDATE webhook_delivery SET state = $3, next_attempt_at = clock_timestamp() + $4::interval, "
+            "last_status = $5, last_problem = $6 WHERE id = $1 AND attempts = $2 AND state = 'PENDING'",
             delivery.id,
             delivery.attempts,
             state.value,
@@ -368,7 +374,8 @@ async def forget_delivered(database: PlatformDatabase) -> int:
     """Deletes what was delivered more than KEPT_DAYS ago; how many."""
     async with database.session() as connection:
         done: str = await connection.execute(
-            "DELETE FROM webhook_delivery WHERE state = 'DELIVERED' AND last_attempt_at < clock_timestamp() - $1::interval",
+            "DELETE FROM webhook_delivery "
+            "WHERE state = 'DELIVERED' AND last_attempt_at < clock_timestamp() - $1::interval",
             timedelta(days=KEPT_DAYS),
         )
     return int(done.rpartition(" ")[2])

@@ -86,7 +86,7 @@ async def load(connection: Any, department: str, resources: Mapping[str, Resourc
     known = {code: resource for code, resource in given.items() if resource is not None}
     if len(known) < len(given):
         known |= await newest_resources(connection, given.keys() - known.keys())
-    grants = await asyncio.to_thread(_read, rows, known) if len(rows) > _INLINE else _read(rows, known)
+    grants = await asyncio.to_thread(of_rows, rows, known) if len(rows) > _INLINE else of_rows(rows, known)
     return DepartmentGrants(department, epoch, as_of, grants, given)
 
 
@@ -96,7 +96,7 @@ async def find(connection: Any, id: str, resources: Mapping[str, Resource]) -> G
     if row is None:
         return None
     known = {row["resource"]: resources[row["resource"]]} if row["resource"] in resources else {}
-    found = _read([row], known or await newest_resources(connection, [row["resource"]]))
+    found = of_rows([row], known or await newest_resources(connection, [row["resource"]]))
     return found[0] if found else None
 
 
@@ -113,7 +113,8 @@ def resource_of(row: Any) -> Resource:
     return replace(resource, version=row["version"], published_at=row["published_at"])
 
 
-def _read(rows: Sequence[Any], resources: Mapping[str, Resource]) -> tuple[Grant, ...]:
+def of_rows(rows: Sequence[Any], resources: Mapping[str, Resource]) -> tuple[Grant, ...]:
+    """The grants in rows with id, resource, state and document, scopes read against `resources`, by code."""
     grants = []
     for row in rows:
         try:

@@ -25,7 +25,8 @@ CREATE UNIQUE INDEX matter_one_suspension ON matter (grant_id) WHERE kind = 'SUS
 CREATE UNIQUE INDEX matter_one_service_change ON matter (grant_id) WHERE kind = 'SERVICE_CHANGE' AND NOT closed;
 CREATE UNIQUE INDEX matter_one_disposal ON matter (grant_id) WHERE kind = 'DISPOSAL';
 CREATE UNIQUE INDEX matter_one_extension ON matter (parent) WHERE kind = 'EXTENSION' AND NOT closed;
-CREATE INDEX data_grant_of_resource ON data_grant (resource, id)
+CREATE INDEX data_grant_of_resource ON data_grant (resource, id);
+CREATE INDEX resource_retired ON resource (code) WHERE version IS NULL
 """
 
 # INVARIANT: an open suspension is of a suspended grant, an open service change of one that runs. What somebody else

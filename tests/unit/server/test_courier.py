@@ -185,7 +185,7 @@ async def test_what_fails_is_tried_again_and_may_be_retried_once_dead(database: 
         assert (await node.receiver.heard()).headers["tanglai-delivery"] in ids
 
         async def delivered() -> bool:
-            return (await node.deliveries())[0]["state"] == "DELIVERED"
+            return [one["state"] for one in await node.deliveries()] == ["DELIVERED"]
 
         await until(delivered)
         answer = await node.ask(RETRY, id=dead["key"])

@@ -4,7 +4,19 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from tanglai.catalogue.model import BasisType, Department, Division, LegalBasis, Level, Resource, ShareClass, Zone
+from tanglai.catalogue.expressions import Column
+from tanglai.catalogue.model import (
+    BasisType,
+    Binding,
+    Department,
+    Division,
+    LegalBasis,
+    Level,
+    Resource,
+    ShareClass,
+    Zone,
+)
+from tanglai.catalogue.scalars import ScalarType
 from tanglai.catalogue.workflow.parties import Acting, Role
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.workflow.desk import Desk
@@ -50,7 +62,8 @@ def residents() -> Resource:
 def roads() -> Resource:
     """Of the city's traffic department: plan is not shared."""
     items = (item("name", ShareClass.CONDITIONAL), item("plan", ShareClass.NOT_SHARED, legal_basis=BASIS))
-    return resource(ROADS, "道路", provider=CITY_TRAFFIC, category="3", items=items, keys=())
+    binding = Binding("police-db", "roads", "road", Column("handle", ScalarType.LONG))
+    return resource(ROADS, "道路", binding=binding, provider=CITY_TRAFFIC, category="3", items=items, keys=())
 
 
 @dataclass

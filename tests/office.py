@@ -154,7 +154,7 @@ class Office:
         department: str,
         text: str,
         *,
-        roles: str | Iterable[str] = (),
+        roles: str = "",
         person: str | None = None,
         **variables: Any,
     ) -> ExecutionResult:
@@ -201,7 +201,7 @@ class Office:
         department: str,
         text: str,
         *,
-        roles: str | Iterable[str] = (),
+        roles: str = "",
         person: str | None = None,
         **variables: Any,
     ) -> Any:

@@ -59,8 +59,8 @@ class NotPermitted(ActError):
 
 @strawberry.type(description="It has no such step where it stands.")
 class WrongState(ActError):
-    state: str = strawberry.field(description="Where it stands.")
-    events: list[str] = strawberry.field(description="Steps that it has there, for whoever may take them.")
+    current_state: str = strawberry.field(description="Where it stands.")
+    steps: list[str] = strawberry.field(description="Steps that it has there, for whoever may take them.")
 
 
 @strawberry.type(description="Somebody else changed it meanwhile: read it again and decide anew.")
@@ -103,8 +103,8 @@ def failure(error: errors.WorkflowError) -> ActFailure:
                 code=ActErrorCode.WRONG_STATE,
                 message=message,
                 article=article,
-                state=error.state,
-                events=list(error.events),
+                current_state=error.state,
+                steps=list(error.events),
             )
         case errors.Conflict():
             return Conflict(

@@ -8,7 +8,7 @@ import pytest
 
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.keys import KeyStoreError, MasterKey
-from tests.unit.storage.conftest import MASTER
+from tests.conftest import MASTER
 
 OTHER = MasterKey(b"x" * 32)
 

@@ -15,8 +15,8 @@ from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, Refused
 from tanglai.storage.quota_ledger import Need, QuotaLedger, QuotaStore, Spent
 from tests.cases import case
+from tests.conftest import MASTER
 from tests.quotas import MemoryQuotas
-from tests.unit.storage.conftest import MASTER
 from tests.unit.storage.gates import Line
 from tests.unit.storage.sample import change, grant, until
 

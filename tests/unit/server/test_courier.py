@@ -45,7 +45,7 @@ REGISTER = (
 )
 RETRY = (
     "mutation ($id: ID!) { retryWebhookDelivery(id: $id) { __typename ... on WebhookDelivery { now: state attempts } "
-    "... on ActError { code } ... on WrongState { state } } }"
+    "... on ActError { code } ... on WrongState { currentState } } }"
 )
 REMOVE = "mutation ($id: ID!) { removeWebhook(id: $id) { __typename ... on ActError { code } } }"
 

@@ -3,6 +3,7 @@
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib.resources import files
 
 from tanglai.catalogue.model import Key, Names, Resource
 
@@ -37,24 +38,11 @@ RESERVED_TYPES = frozenset(
         *("Date", "Time", "DateTime", "Decimal", "Long", "GeoJSON", "FieldSet", "OrderDirection"),
         *("TextFilter", "IntFilter", "LongFilter", "DecimalFilter", "FloatFilter", "BooleanFilter"),
         *("DateFilter", "TimeFilter", "DateTimeFilter", "GeometryFilter"),
-        # the fixed part, and the product's words that it will use
-        *("Data", "Node", "PageInfo", "Principal", "Catalogue", "ShareClass", "Level", "Zone", "Branch", "UpdateCycle"),
-        *("OrganisationKind", "BasisType", "ItemType", "MaskKind", "ChangeKind", "ItemChangeKind", "MatchPlace"),
-        *("Department", "Division", "Purpose", "Category", "Source", "Code", "Mask", "Key", "LegalBasis", "Relation"),
-        *("Resource", "ResourceConnection", "ResourceEdge", "ResourceFilter", "ResourceNames", "ResourceVersion"),
-        *("ResourceChange", "ResourceChangeConnection", "ResourceChangeEdge", "Item", "ItemChange"),
-        *("SearchConnection", "SearchEdge"),
-        *("AccessExplanation", "AccessVerdict", "ItemAccess", "RelationAccess", "Denial", "Remedy", "RemedyAction"),
-        *("RowSet", "MaskedRows", "ItemUse"),
-        *("StatisticsAccess", "GrantUse", "GrantConnection", "GrantEdge", "GrantQuota", "QuotaUse", "DayUse"),
-        *("Application", "Grant", "GrantState", "GrantBasis", "Obligation", "Correction", "Consultation"),
-        *("Coordination", "Supervision", "AuditRecord", "Usage", "Quota", "Notice", "Deadline"),
-        *("CatalogueImport", "CatalogueImportConnection", "CatalogueImportEdge", "ImportCatalogueResult"),
-        *("ImportRemark", "ImportRemarkConnection", "ImportRemarkEdge", "RemarkSeverity", "ImportState"),
-        *("ImportedResource", "ImportedResourceConnection", "ImportedResourceEdge", "ImportOutcome"),
+        # the product's words that it will use
+        *("Data", "Source", "Key", "AuditRecord", "Usage", "ItemUse"),
     }
-)
-"""Type names of the fixed part, which no resource may take."""
+) | frozenset(files("tanglai.catalogue").joinpath("reserved_types.txt").read_text(encoding="ascii").split())
+"""Type names of the fixed part, which no resource may take; the file is written by `python -m tests.reserved_types`."""
 
 
 def generated_type_names(names: Names) -> tuple[str, ...]:

@@ -19,6 +19,11 @@ from tanglai.catalogue.naming import (
     name_problems,
 )
 from tests.catalogues import make_item, make_relation, make_resource, make_snapshot, population
+from tests.reserved_types import LIST, names
+
+
+def test_the_list_of_reserved_names_is_up_to_date() -> None:
+    assert LIST.read_text(encoding="ascii") == names(), "write it: python -m tests.reserved_types"
 
 
 def test_reserved_names_are_those_of_the_fixed_part() -> None:
@@ -29,8 +34,8 @@ def test_reserved_names_are_those_of_the_fixed_part() -> None:
 def test_only_reserved_and_generated_names_are_in_the_schema() -> None:
     snapshot = population()
     generated = {name for resource in snapshot.served for name in generated_type_names(resource.names)}
-    names = {name for name in build(snapshot).graphql.type_map if is_type_name(name)}
-    assert names - generated - RESERVED_TYPES == {"PopulationData", "TransportData"}
+    found = {name for name in build(snapshot).graphql.type_map if is_type_name(name)}
+    assert found - generated - RESERVED_TYPES == {"PopulationData", "TransportData"}
 
 
 @pytest.mark.parametrize(

@@ -36,6 +36,7 @@ from schema.fixed.access import (
 from schema.fixed.catalogue import Catalogue
 from schema.fixed.grants import Grant, GrantUse, grants_page, use_of
 from schema.fixed.ids import global_id, read_global_id
+from schema.fixed.local_catalogues import LocalCatalogueQueries, local_catalogue_by_key
 from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import (
     Department,
@@ -63,10 +64,12 @@ from schema.fixed.workflow.applications import ApplicationMutations, Application
 from schema.fixed.workflow.consultations import ConsultationMutations, ConsultationQueries
 from schema.fixed.workflow.coordinations import CoordinationMutations, CoordinationQueries
 from schema.fixed.workflow.corrections import CorrectionMutations, CorrectionQueries
+from schema.fixed.workflow.entries import EntryMutations, EntryQueries
 from schema.fixed.workflow.imports import ImportMutations, ImportQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.longs import Long
 from schema.fixed.workflow.matters import matter_node
+from schema.fixed.workflow.obligations import ObligationMutations, ObligationQueries
 from schema.fixed.workflow.subscriptions import Subscription
 from schema.fixed.workflow.supervision import SupervisionQueries
 from schema.fixed.workflow.webhooks import WebhookMutations, WebhookQueries
@@ -146,6 +149,9 @@ class Query(
     CorrectionQueries,
     SupervisionQueries,
     ImportQueries,
+    EntryQueries,
+    ObligationQueries,
+    LocalCatalogueQueries,
 ):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
@@ -199,6 +205,8 @@ class Mutation(
     CoordinationMutations,
     CorrectionMutations,
     ImportMutations,
+    EntryMutations,
+    ObligationMutations,
 ):
     pass
 
@@ -245,6 +253,8 @@ def _node(info: Info, id: str) -> Node | None:
             return purpose(info, key)
         case "Category":
             return category(info, key)
+        case "LocalCatalogue":
+            return local_catalogue_by_key(info, key)
         case "Item" if resource is not None and part in resource.item_by_name:
             return item_node(resource, resource.item_by_name[part])
         case "Relation" if resource is not None and part in resource.relation_by_name:

@@ -59,6 +59,11 @@ class Category(Node):
     title: str = strawberry.field(description="Chinese title.")
     title_en: str = strawberry.field(description="English title.")
     _parent: strawberry.Private[str | None]
+    _leads: strawberry.Private[tuple[str, ...]]
+
+    @resolved("The departments that lead this base library or theme, one for each government (Art. 10(2), 10(3)).")
+    def leads(self, info: Info) -> list[Department]:
+        return [found for code in self._leads if (found := department(info, code)) is not None]
 
     @resolved("The node above; null for a root.")
     def parent(self, info: Info) -> "Category | None":
@@ -130,6 +135,7 @@ def category(info: Info, code: str | None) -> Category | None:
         title=found.title,
         title_en=found.title_en,
         _parent=found.parent,
+        _leads=found.leads,
     )
 
 

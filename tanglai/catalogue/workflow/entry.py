@@ -21,6 +21,9 @@ from tanglai.catalogue.workflow.versions import with_versions
 MOST_CHARACTERS = 2_000_000
 """Of a draft as JSON text."""
 
+MOST_DEEP = 64
+"""Levels of a draft; as in catalogue files."""
+
 MOST_NAMED = 100
 """Obligations that an entry closes, and entries that it is published together with."""
 
@@ -86,15 +89,34 @@ class Examined:
     notices: tuple[Problem, ...] = ()
 
 
-def parsed(text: str) -> dict[str, Any]:
-    """The draft in a JSON text. Raises InvalidAct."""
+def parsed(text: str, name: str = "document") -> dict[str, Any]:
+    """The object in a JSON text, which was given as `name`. Raises InvalidAct."""
     if len(text) > MOST_CHARACTERS:
-        raise _invalid(ProblemCode.MALFORMED, f"longer than {MOST_CHARACTERS:,} characters")
+        message = f"longer than {MOST_CHARACTERS:,} characters"
+        raise InvalidAct([Problem((name,), ProblemCode.MALFORMED, message)])
     try:
         document = json.loads(text, parse_constant=_no_number, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
-        raise _invalid(ProblemCode.MALFORMED, f"no JSON: {error}") from error
-    return drafted(document)
+        raise InvalidAct([Problem((name,), ProblemCode.MALFORMED, f"no JSON: {error}")]) from error
+    if not isinstance(document, dict):
+        raise InvalidAct([Problem((name,), ProblemCode.MALFORMED, "not an object")])
+    if _deep(document):
+        raise InvalidAct([Problem((name,), ProblemCode.MALFORMED, f"deeper than {MOST_DEEP}")])
+    return document
+
+
+def _deep(document: Any) -> bool:
+    level: list[Any] = [document]
+    for _ in range(MOST_DEEP):
+        level = [
+            part
+            for each in level
+            for part in (each.values() if isinstance(each, dict) else each)
+            if isinstance(part, dict | list)
+        ]
+        if not level:
+            return False
+    return True
 
 
 def drafted(document: Any) -> dict[str, Any]:
@@ -111,6 +133,20 @@ def drafted(document: Any) -> dict[str, Any]:
     if secret:
         raise InvalidAct(secret)
     return kept
+
+
+def merged(document: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
+    """`document` with a JSON Merge Patch (RFC 7396) laid over it: null takes out, lists are replaced as a whole."""
+    result = dict(document)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        elif isinstance(value, Mapping):
+            below = result.get(name)
+            result[name] = merged(below if isinstance(below, Mapping) else {}, value)
+        else:
+            result[name] = value
+    return result
 
 
 def _no_number(text: str) -> Any:

@@ -28,6 +28,7 @@ from tanglai.catalogue.workflow.entry import (
     drafted,
     entry_draft,
     examined,
+    merged,
     next_code,
     require_author,
     unchanged,
@@ -51,11 +52,13 @@ ENTRY = MatterKind.ENTRY
 class EntryInput:
     """What a cataloguer gives. None: as it was, in a new entry as it follows.
 
-    `document` is a catalogue file of kind `resource`, parts of which may be absent; `based_on` the published version
-    that it was drafted from; `obligations` and `together` are ids (see EntryDraft).
+    `document` is a catalogue file of kind `resource`, parts of which may be absent; `patch` is laid over it, or over
+    what the draft says (JSON Merge Patch, RFC 7396). `based_on` is the published version that it was drafted from;
+    `obligations` and `together` are ids (see EntryDraft).
     """
 
     document: Mapping[str, Any] | None = None
+    patch: Mapping[str, Any] | None = None
     based_on: int | None = None
     note: str | None = None
     obligations: tuple[str, ...] | None = None
@@ -91,6 +94,10 @@ async def create(
     document = drafted(given.document) if given.document is not None else None
     named = code or (code_of(document) if document is not None else None)
     published = snapshot.resources.get(named) if named is not None else None
+    if document is None and given.patch is not None and published is not None:
+        document = _as_published(published)
+    if document is not None and given.patch is not None:
+        document = drafted(merged(document, given.patch))
     if published is None and (retire or document is None):
         raise InvalidAct([Problem(("code",), ProblemCode.UNKNOWN, f"no published resource `{named}`", "Art. 8")])
     async with desk.work(acting) as work:
@@ -107,7 +114,9 @@ async def create(
             change = EntryChange.REVISION
         require_author(acting.department, None if retire else document, published, snapshot)
         base = given.based_on if given.based_on is not None else published.version if published is not None else None
-        draft = await _with(work, EntryDraft(change, named, base, document), replace(given, document=None), "")
+        draft = await _with(
+            work, EntryDraft(change, named, base, document), replace(given, document=None, patch=None), ""
+        )
         await _require_alone(work, named, key)
         return await work.open(
             ENTRY,
@@ -280,7 +289,7 @@ async def _with(work: Work, draft: EntryDraft, given: EntryInput, id: str) -> En
     for name, ids in (("obligations", given.obligations), ("together", given.together)):
         if ids is not None and len(ids) > MOST_NAMED:
             problems.append(Problem((name,), ProblemCode.MALFORMED, f"more than {MOST_NAMED}"))
-    if given.document is not None and draft.change is EntryChange.RETIREMENT:
+    if (given.document is not None or given.patch is not None) and draft.change is EntryChange.RETIREMENT:
         message = "a retirement has no document"
         problems.append(Problem(("document",), ProblemCode.NOT_ALLOWED, message))
     if given.together is not None and id in given.together:
@@ -293,9 +302,12 @@ async def _with(work: Work, draft: EntryDraft, given: EntryInput, id: str) -> En
         found = await find(work.connection, other)
         if found is None or found.kind is not ENTRY or found.closed:
             raise InvalidAct([Problem(("together", str(place)), ProblemCode.UNKNOWN, f"no open entry `{other}`")])
+    resource = given.document if given.document is not None else draft.resource
+    if given.patch is not None:
+        resource = merged(resource, given.patch)
     return replace(
         draft,
-        resource=drafted(given.document) if given.document is not None else draft.resource,
+        resource=drafted(resource) if draft.change is not EntryChange.RETIREMENT else draft.resource,
         base=given.based_on if given.based_on is not None else draft.base,
         note=given.note if given.note is not None else draft.note,
         obligations=tuple(dict.fromkeys(given.obligations)) if given.obligations is not None else draft.obligations,

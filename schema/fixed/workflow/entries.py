@@ -1,0 +1,528 @@
+"""In charge of catalogue entries as GraphQL types: drafts, what stands against them, what they change and break."""
+
+import json
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Annotated, TypeAlias
+
+import strawberry
+
+from schema.fixed.enums import described
+from schema.fixed.paging import After, Before, Connection, First, Last, Window
+from schema.fixed.registers import Department, department
+from schema.fixed.resolved import Info, resolved
+from schema.fixed.resources import Resource, find_resource
+from schema.fixed.workflow.applications import (
+    IdArgument,
+    KeyArgument,
+    NoteArgument,
+    ReasonArgument,
+    VersionArgument,
+)
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.obligations import Obligation
+from schema.fixed.workflow.results import Conflict, FieldProblem, InvalidAct, NotFound, NotPermitted, WrongState
+from tanglai.catalogue import client_changes, model
+from tanglai.catalogue.errors import ErrorCode, TanglaiError
+from tanglai.catalogue.quotas import day_of
+from tanglai.catalogue.workflow import entry, versions
+from tanglai.catalogue.workflow.entry import EntryChange, Examined, entry_draft, parsed
+from tanglai.catalogue.workflow.errors import Problem
+from tanglai.catalogue.workflow.machines import MatterKind
+from tanglai.catalogue.workflow.versions import Loss, Part, PartChange
+from tanglai.storage.workflow import entries, impact, matters, reading
+from tanglai.storage.workflow.entries import Checks
+
+ENTRY = MatterKind.ENTRY
+MOST_EXAMINED = 20
+"""Entries that one operation has held to the law, which goes over all of the catalogue for each."""
+
+described(
+    EntryChange,
+    "What an entry does to the catalogue.",
+    {
+        "NEW": "A new resource.",
+        "REVISION": "The next version of a resource.",
+        "RETIREMENT": "Takes a resource out of the catalogue.",
+    },
+)
+described(
+    Part,
+    "What of a resource differs.",
+    {
+        "RESOURCE": "Attributes of the resource itself.",
+        "ITEM": "An item.",
+        "RELATION": "A relation.",
+        "KEY": "A key.",
+    },
+    "ResourcePart",
+)
+described(
+    client_changes.Impact,
+    "How a change hits clients.",
+    {
+        "BREAKING": "Operations that were valid may not be any more.",
+        "RESTRICTING": "Operations stay valid, but show less.",
+        "SAFE": "Nothing is lost.",
+    },
+    "BreakSeverity",
+)
+described(
+    Loss,
+    "What a grant loses with a new version of its resource.",
+    {
+        "RESOURCE": "Everything: the resource is retired.",
+        "ITEM": "An item is gone.",
+        "RELATION": "A relation is gone.",
+        "MASK": "The mask under which an item is shown is gone, and the item with it.",
+        "SCOPE": "Its rows could not be told any more; such a version is not published.",
+    },
+    "GrantLoss",
+)
+
+
+@strawberry.input(description="A draft, or what changes in one; what is not given stays.")
+class EntryInput:
+    document: str | None = strawberry.field(
+        default=None,
+        description="The entry as JSON, in the form of a catalogue file of kind `resource`; parts may be absent. By "
+        "default what is published.",
+    )
+    patch: str | None = strawberry.field(
+        default=None,
+        description="A JSON Merge Patch (RFC 7396) over the document: null takes a part out, lists are replaced.",
+    )
+    based_on: int | None = strawberry.field(
+        default=None, description="The published version that it was drafted from; by default that of now."
+    )
+    note: str | None = strawberry.field(
+        default=None, description="What stands beside the version; of a retirement, why (it is told to grantees)."
+    )
+    obligations: list[strawberry.ID] | None = strawberry.field(
+        default=None, description="Ids or numbers of the department's open obligations that it meets."
+    )
+    together: list[strawberry.ID] | None = strawberry.field(
+        default=None,
+        description="Ids or numbers of entries that it is published together with or not at all; each names the other.",
+    )
+
+    def given(self) -> entries.EntryInput:
+        """As acts take it. Raises InvalidAct for what is no JSON object."""
+        return entries.EntryInput(
+            document=parsed(self.document) if self.document is not None else None,
+            patch=parsed(self.patch, "patch") if self.patch is not None else None,
+            based_on=self.based_on,
+            note=self.note,
+            obligations=tuple(map(number_of, self.obligations)) if self.obligations is not None else None,
+            together=tuple(map(number_of, self.together)) if self.together is not None else None,
+        )
+
+
+@strawberry.type(description="An attribute that differs between two versions.")
+class AttributeChange:
+    name: str = strawberry.field(description="Its name in catalogue files.")
+    before: str | None = strawberry.field(description="Its value before, as JSON; null where it was not given.")
+    after: str | None = strawberry.field(description="Its value after, as JSON; null where it is not given.")
+
+
+@strawberry.type(description="A part that differs between two versions of a resource.")
+class VersionDifference:
+    part: Part = strawberry.field(description="What it is.")
+    name: str = strawberry.field(
+        description="Name of the item or relation, of a key its items joined by commas; empty for the resource itself."
+    )
+    title: str = strawberry.field(description="Its title; of a removed one the former.")
+    change: PartChange = strawberry.field(description="What happened.")
+    attributes: list[AttributeChange] = strawberry.field(description="Attributes that differ, of a changed part.")
+
+
+@strawberry.type(description="Something that clients will miss.")
+class BreakingChange:
+    severity: client_changes.Impact = strawberry.field(description="How it hits them.")
+    resource_code: str = strawberry.field(description="Code of the resource whose clients miss it.")
+    coordinate: str = strawberry.field(description="The type or field of the schema that it is about.")
+    words: str = strawberry.field(description="What happens, in English, for developers.")
+    parts: list[str] = strawberry.field(
+        description="Names of the items and relations whose users are hit; empty: every user of the resource."
+    )
+
+
+@strawberry.type(description="What a grant loses.")
+class LostPart:
+    loss: Loss = strawberry.field(description="What it is.")
+    name: str = strawberry.field(description="Name of the item or relation; empty for the whole.")
+
+
+@strawberry.type(description="A live grant that loses something.")
+class GrantHit:
+    grant: str = strawberry.field(description="Its id.")
+    resource_code: str = strawberry.field(description="Code of its resource.")
+    lost: list[LostPart] = strawberry.field(description="What it loses.")
+    _requester: strawberry.Private[str]
+
+    @resolved("The department that holds it.")
+    def requester(self, info: Info) -> Department | None:
+        return department(info, self._requester)
+
+
+@strawberry.type(description="A client program that used what breaks.")
+class ClientHit:
+    resource_code: str = strawberry.field(description="Code of the resource.")
+    client: str = strawberry.field(description="The client program.")
+    requests: int = strawberry.field(description="Requests that it made.")
+    last_use: datetime = strawberry.field(description="The last of them.")
+    _department: strawberry.Private[str]
+
+    @resolved("Its department.")
+    def department(self, info: Info) -> Department | None:
+        return department(info, self._department)
+
+
+@strawberry.type(description="An operation that used what breaks.")
+class OperationHit:
+    resource_code: str = strawberry.field(description="Code of the resource.")
+    name: str | None = strawberry.field(description="Its name; null where it has none.")
+    hash: str = strawberry.field(description="SHA-256 of its document.")
+    client: str = strawberry.field(description="The client program that sent it.")
+    items: list[str] = strawberry.field(description="Names of the items and relations of the resource that it uses.")
+    last_use: datetime = strawberry.field(description="When it was last sent.")
+    _department: strawberry.Private[str]
+
+    @resolved("The client's department.")
+    def department(self, info: Info) -> Department | None:
+        return department(info, self._department)
+
+
+@strawberry.type(
+    description="What publication of an entry, with those that go together with it, breaks. Who publishes accepts it "
+    "by its mark."
+)
+class EntryImpact:
+    mark: str = strawberry.field(description="Names what is shown here; another one as soon as it changes.")
+    harmless: bool = strawberry.field(description="Whether nothing breaks: then nothing has to be accepted.")
+    breaks: list[BreakingChange] = strawberry.field(description="What clients will miss.")
+    grants: list[GrantHit] = strawberry.field(description="Live grants that lose something, by id.")
+    _impact: strawberry.Private[impact.Impact]
+
+    @resolved("Clients that used what breaks within 400 days, as far as use is counted.")
+    async def clients(self, info: Info) -> list[ClientHit]:
+        today = day_of(info.context.now)
+        found = await info.context.office.read(lambda connection: impact.clients(connection, self._impact, today))
+        return [
+            ClientHit(
+                resource_code=it.resource,
+                client=it.client,
+                requests=it.requests,
+                last_use=it.last_use,
+                _department=it.department,
+            )
+            for it in found
+        ]
+
+    @resolved("Operations that used what breaks within 400 days, the latest of each resource first; at most 1,000.")
+    async def operations(self, info: Info) -> list[OperationHit]:
+        today = day_of(info.context.now)
+        found = await info.context.office.read(lambda connection: impact.operations(connection, self._impact, today))
+        return [
+            OperationHit(
+                resource_code=code,
+                name=it.operation_name,
+                hash=it.operation_hash,
+                client=it.client,
+                items=list(it.items),
+                last_use=it.last_use,
+                _department=it.department,
+            )
+            for code, it in found
+        ]
+
+
+@dataclass(frozen=True, slots=True)
+class _Seen:
+    """What was found in an entry, and the resources that it would publish with those that go together with it."""
+
+    examined: Examined
+    new: dict[str, model.Resource | None] | None
+
+
+@of_kind(ENTRY)
+@strawberry.type(
+    description="A catalogue entry under way: a new resource, its next version, or its retirement (Art. 8)."
+)
+class Entry(Matter):
+    @resolved("What it does to the catalogue.")
+    def change(self) -> EntryChange:
+        return self._draft.change
+
+    @resolved("Code of the resource.")
+    def code(self) -> str:
+        return self._draft.code
+
+    @resolved("The published version that it was drafted from; null where there was none.")
+    def based_on(self) -> int | None:
+        return self._draft.base
+
+    @resolved("The draft as JSON, in the form of a catalogue file of kind `resource`; empty for a retirement.")
+    def document(self) -> str:
+        return json.dumps(dict(self._draft.resource), ensure_ascii=False)
+
+    @resolved("Title of the draft, or of what is published; null while it has none.")
+    def title(self, info: Info) -> str | None:
+        title = self._draft.resource.get("title")
+        if isinstance(title, str):
+            return title
+        published = info.context.snapshot.resources.get(self._draft.code)
+        return published.title if published is not None else None
+
+    @resolved("What stands beside the version.")
+    def note(self) -> str:
+        return self._draft.note
+
+    @resolved("The obligations that it meets.")
+    async def obligations(self, info: Info) -> list[Obligation]:
+        ids, mine = self._draft.obligations, info.context.principal.department.code
+        found = await info.context.office.read(lambda connection: reading.visible(connection, mine, ids))
+        return [typed(Obligation, found[id]) for id in ids if id in found]
+
+    @resolved("Numbers of the entries that it is published together with or not at all.")
+    def together(self) -> list[str]:
+        return list(self._draft.together)
+
+    @resolved("Everything that stands against its publication, of form and law, at once.")
+    async def problems(self, info: Info) -> list[FieldProblem]:
+        return [_problem(it) for it in (await self._seen(info)).examined.problems]
+
+    @resolved("What the law's checks remark and publication does not wait for.")
+    async def remarks(self, info: Info) -> list[FieldProblem]:
+        return [_problem(it) for it in (await self._seen(info)).examined.notices]
+
+    @resolved("How it differs from what is published; null while the draft cannot be read.")
+    async def differences(self, info: Info) -> list[VersionDifference] | None:
+        seen = (await self._seen(info)).examined
+        if self.closed or (seen.resource is None and self._draft.change is not EntryChange.RETIREMENT):
+            return None
+        return differences(info.context.snapshot.resources.get(self._draft.code), seen.resource)
+
+    @resolved("What its publication breaks; null while the draft cannot be read, and when it is over.")
+    async def impact(self, info: Info) -> EntryImpact | None:
+        new = (await self._seen(info)).new
+        if new is None or self.closed:
+            return None
+        snapshot = info.context.snapshot
+        found = await info.context.office.read(lambda connection: impact.impact(connection, snapshot, new))
+        return EntryImpact(
+            mark=found.mark,
+            harmless=found.harmless,
+            breaks=[
+                BreakingChange(
+                    severity=it.impact,
+                    resource_code=it.resource,
+                    coordinate=it.coordinate,
+                    words=it.words,
+                    parts=list(it.parts),
+                )
+                for it in found.breaks
+            ],
+            grants=[
+                GrantHit(
+                    grant=it.grant,
+                    resource_code=it.resource,
+                    lost=[LostPart(loss=hit.loss, name=hit.name) for hit in it.hits],
+                    _requester=it.requester,
+                )
+                for it in found.grants
+            ],
+            _impact=found,
+        )
+
+    @resolved("The published resource of its code; null where none is published.")
+    def published(self, info: Info) -> Resource | None:
+        return find_resource(info, self._draft.code)
+
+    @property
+    def _draft(self) -> entry.EntryDraft:
+        return entry_draft(self._matter.document)
+
+    async def _seen(self, info: Info) -> _Seen:
+        return await info.context.batched("examined", self._matter.id, _examine(info))
+
+
+def differences(old: model.Resource | None, new: model.Resource | None) -> list[VersionDifference]:
+    """What differs between two versions."""
+    return [
+        VersionDifference(
+            part=it.part,
+            name=it.name,
+            title=it.title,
+            change=it.change,
+            attributes=[AttributeChange(name=at.name, before=at.before, after=at.after) for at in it.attributes],
+        )
+        for it in versions.differences(old, new)
+    ]
+
+
+def _problem(problem: Problem) -> FieldProblem:
+    return FieldProblem(field=list(problem.field), code=problem.code, message=problem.message, article=problem.article)
+
+
+def _examine(info: Info) -> Callable[[Sequence[str]], Awaitable[dict[str, _Seen]]]:
+    context = info.context
+
+    async def look(ids: Sequence[str]) -> dict[str, _Seen]:
+        if len(ids) > MOST_EXAMINED:
+            message = f"at most {MOST_EXAMINED} entries are held to the law in one operation"
+            raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, message)
+        mine = context.principal.department.code
+        found = await context.office.read(lambda connection: reading.visible(connection, mine, ids))
+        return {id: await _seen(info, found[id]) if id in found else _NOTHING for id in ids}
+
+    return look
+
+
+_NOTHING = _Seen(Examined(None, ()), None)
+"""Of an entry that has become somebody else's draft since it was read."""
+
+
+async def _seen(info: Info, matter: matters.Matter) -> _Seen:
+    context = info.context
+    drafts = await context.office.read(lambda connection: entries.companions(connection, matter))
+    told = await entries.look(drafts, context.acting, context.snapshot, Checks())
+    new = {
+        draft.code: told[id].resource
+        for id, draft in drafts.items()
+        if told[id].resource is not None or draft.change is EntryChange.RETIREMENT
+    }
+    return _Seen(told[matter.id], new if len(new) == len(drafts) else None)
+
+
+EntryResult: TypeAlias = Annotated[
+    Entry | InvalidAct | NotFound | NotPermitted | WrongState | Conflict,
+    strawberry.union("EntryResult", description="The entry after the act, or why it was not done."),
+]
+
+
+@strawberry.type
+class EntryQueries:
+    @resolved("A catalogue entry under way, by id or number; null where there is none for this department.")
+    async def entry(self, info: Info, id: IdArgument) -> Entry | None:
+        found = await find_matter(info, ENTRY, id)
+        return typed(Entry, found) if found is not None else None
+
+    @resolved("The department's catalogue entries, drafted or submitted to it, by number.")
+    async def entries(
+        self,
+        info: Info,
+        states: Annotated[
+            list[str] | None, strawberry.argument(description="Only those in one of these states.")
+        ] = None,
+        resource: Annotated[
+            str | None, strawberry.argument(description="Only those of the resource of this code.")
+        ] = None,
+        first: First = None,
+        after: After = None,
+        last: Last = None,
+        before: Before = None,
+    ) -> Connection[Entry]:
+        return await matters_page(info, Entry, ENTRY, None, states, resource, Window(first, after, last, before))
+
+
+InputArgument = Annotated[EntryInput, strawberry.argument(description="The draft.")]
+
+
+@strawberry.type
+class EntryMutations:
+    @resolved(
+        "Drafts a new resource of the department's catalogue, or the next version of the one with `code`. A new one "
+        "without a code gets the next number of its category. Role `cataloguer`."
+    )
+    async def create_entry(
+        self,
+        info: Info,
+        input: InputArgument,
+        code: Annotated[
+            str | None, strawberry.argument(description="Code of the resource; by default the document's.")
+        ] = None,
+        key: KeyArgument = None,
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.create(desk, acting, input.given(), code=code, key=key))
+
+    @resolved("Drafts the retirement of a published resource. Role `cataloguer`.")
+    async def retire_resource(
+        self,
+        info: Info,
+        code: Annotated[str, strawberry.argument(description="Code of the resource.")],
+        reason: ReasonArgument,
+        key: KeyArgument = None,
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        given = entries.EntryInput(note=reason)
+        return await _done(lambda: entries.create(desk, acting, given, code=code, retire=True, key=key))
+
+    @resolved("Changes what a draft says; what the head approved has to be approved again. Role `cataloguer`.")
+    async def amend_entry(
+        self, info: Info, id: IdArgument, version: VersionArgument, input: InputArgument
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.amend(desk, acting, number_of(id), version, input.given()))
+
+    @resolved("The department's head approves what somebody else drafted (Order 809 Art. 13). Role `head`.")
+    async def approve_entry(
+        self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.approve(desk, acting, number_of(id), version, note or ""))
+
+    @resolved(
+        "Submits an approved entry to the competent department; the obligations that it names are met "
+        "(Order 809 Art. 17). Role `cataloguer`."
+    )
+    async def submit_entry(
+        self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.submit(desk, acting, number_of(id), version, note or ""))
+
+    @resolved(
+        "Publishes it, with those that go together with it. Under `ningxia-measures` the department does, role "
+        "`cataloguer` (Art. 8); under `order-809` the competent department, role `coordinator` (Order 809 Art. 17)."
+    )
+    async def publish_entry(
+        self,
+        info: Info,
+        id: IdArgument,
+        version: VersionArgument,
+        accept_breaking: Annotated[
+            str | None,
+            strawberry.argument(description="`impact.mark`: what breaks is known and accepted. Needed where it does."),
+        ] = None,
+        note: NoteArgument = None,
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(
+            lambda: entries.publish(
+                desk, acting, number_of(id), version, accept_breaking=accept_breaking, note=note or ""
+            )
+        )
+
+    @resolved("Sends a submitted entry back with reasons (Order 809 Art. 17). Role `coordinator`.")
+    async def return_entry(
+        self, info: Info, id: IdArgument, version: VersionArgument, reason: ReasonArgument
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.return_(desk, acting, number_of(id), version, reason))
+
+    @resolved("Takes it back. Role `cataloguer`.")
+    async def withdraw_entry(
+        self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
+    ) -> EntryResult:
+        desk, acting = info.context.office, info.context.acting
+        return await _done(lambda: entries.withdraw(desk, acting, number_of(id), version, note or ""))
+
+
+async def _done(act: Callable[[], Awaitable[matters.Matter]]) -> EntryResult:
+    async def done() -> matters.Matter:
+        return await act()  # what is given is read within, so that what is no JSON is a typed result too
+
+    return await act_result(Entry, done())

@@ -12,6 +12,7 @@ from schema.fixed.registers import Department, Purpose, department, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.longs import Long
 from schema.fixed.workflow.results import InvalidAct, NotFound, NotPermitted, failure
+from schema.fixed.workflow.usage_records import UsageRecordQueries
 from tanglai.catalogue import model
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.rules import DeadlineKind
@@ -218,7 +219,7 @@ SupervisionResult: TypeAlias = Annotated[
 
 
 @strawberry.type
-class SupervisionQueries:
+class SupervisionQueries(UsageRecordQueries):
     @resolved(
         "Figures of the departments that the requester supervises, or of its own: a competent department's "
         "`supervisor` sees those of its level and area, and the catalogue figures of lower levels (Art. 4, 8)."

@@ -53,17 +53,20 @@ PLACES = (
 )
 
 
+def _table(name: str) -> Binding:
+    return Binding("police-db", None, name, Column("handle", ScalarType.LONG))
+
+
 def residents() -> Resource:
     """Of the region's police: name unconditional, phone and division conditional, illness not shared."""
-    base = resource(RESIDENTS)
+    base = resource(RESIDENTS, binding=_table("residents"))
     return replace(base, items=(*base.items, item("illness", ShareClass.NOT_SHARED, legal_basis=BASIS)))
 
 
 def roads() -> Resource:
     """Of the city's traffic department: plan is not shared."""
     items = (item("name", ShareClass.CONDITIONAL), item("plan", ShareClass.NOT_SHARED, legal_basis=BASIS))
-    binding = Binding("police-db", "roads", "road", Column("handle", ScalarType.LONG))
-    return resource(ROADS, "道路", binding=binding, provider=CITY_TRAFFIC, category="3", items=items, keys=())
+    return resource(ROADS, "道路", binding=_table("roads"), provider=CITY_TRAFFIC, category="3", items=items, keys=())
 
 
 @dataclass

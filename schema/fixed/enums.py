@@ -18,6 +18,7 @@ from tanglai.catalogue.model import (
     GrantState,
     Level,
     OrganisationKind,
+    Period,
     ShareClass,
     UpdateCycle,
     Usage,
@@ -199,6 +200,11 @@ described(
         "COORDINATION": "A coordination by the competent department (Art. 11(4)).",
         "TRANSITION": "Use that went on when an application came to be needed (Order 809 Art. 21).",
     },
+)
+described(
+    Period,
+    "How long one published cube holds, in days of Asia/Shanghai.",
+    {"DAY": "每日: a day.", "MONTH": "每月: a month.", "QUARTER": "每季度: a quarter.", "YEAR": "每年: a year."},
 )
 described(
     Usage,

@@ -136,7 +136,7 @@ class WebhookMutations:
     async def register_webhook(
         self,
         info: Info,
-        url: Annotated[str, strawberry.argument(description="https, to a host that the operator allows.")],
+        url: Annotated[str, strawberry.argument(description="An https address, of a host that the operator allows.")],
         kinds: Annotated[
             list[str] | None,
             strawberry.argument(

@@ -271,7 +271,8 @@ def test_any_catalogue_gives_a_valid_schema(snapshot: Snapshot) -> None:
     assert {kind.name for kind in collected.get_possible_types(node)} == {
         kind.name for kind in unified.graphql.get_possible_types(node)
     }
-    found = {kind.name for kind in reachable(query)}
+    roots = (query, unified.graphql.mutation_type, unified.graphql.subscription_type)
+    found = {kind.name for root in roots if root is not None for kind in reachable(root)}
     assert found >= unified.graphql.type_map.keys() - {"FieldSet"} - {
         n for n in unified.graphql.type_map if n[:2] == "__"
     }

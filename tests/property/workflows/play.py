@@ -1,0 +1,234 @@
+"""In charge of the stateful test itself: random people act through all workflows, and the model knows what must come."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from datetime import date
+from itertools import count
+from typing import Any, TypeVar
+
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, rule
+
+from tests.property.workflows import law
+from tests.property.workflows.kinds import ACTS
+from tests.property.workflows.law import DEPARTMENTS, STEPS
+from tests.property.workflows.model import (
+    DONE,
+    Act,
+    Command,
+    Draw,
+    Foreseen,
+    Matter,
+    Person,
+    World,
+    foresee,
+    look_after,
+)
+from tests.property.workflows.stage import Picture, Stage, days, new_world, settle
+
+T = TypeVar("T")
+LAST = date(2026, 10, 30)
+"""Days pass until here, so that what is due stays within the year."""
+
+ROLES = ("applicant", "reviewer", "head", "cataloguer", "coordinator", "supervisor")
+CAST = {
+    "ma": frozenset({"applicant", "cataloguer"}),
+    "wang": frozenset({"reviewer"}),
+    "li": frozenset({"head"}),
+    "zhao": frozenset({"coordinator", "supervisor"}),
+    "shi": frozenset(ROLES),
+    "bai": frozenset[str](),
+}
+"""People of every department: with one duty each, with all (who may not pass their own act), and with none."""
+
+OPENERS = tuple(act for act in ACTS if act.opens)
+MOVERS = tuple(act for act in ACTS if not act.opens)
+
+
+class Theatre:
+    """Where plays take place: one event loop, and fresh databases. `tally` counts what came of acts, over all plays."""
+
+    def __init__(self, fresh: Callable[[], str], drop: Callable[[str], None], workers: int = 1) -> None:
+        self.fresh, self.drop, self.workers = fresh, drop, workers
+        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.tally: Counter[str] = Counter()
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        async def wait() -> T:
+            return await awaitable
+
+        return self.runner.run(wait())
+
+
+def suitable(d: Draw, department: str, role: str) -> Person:
+    name = d(st.sampled_from([name for name, roles in CAST.items() if role in roles]))
+    return Person(department, name, CAST[name])
+
+
+def anybody(d: Draw) -> Person:
+    name = d(st.sampled_from(tuple(CAST)))
+    return Person(d(st.sampled_from(DEPARTMENTS)), name, CAST[name])
+
+
+class Deviser:
+    """Makes up commands: mostly such as could be done, and any others."""
+
+    def __init__(self) -> None:
+        self.numbers = count(1)
+
+    def opening(self, d: Draw, world: World) -> Command:
+        act: Act = d(st.sampled_from(OPENERS))
+        given = act.draw(d, world)
+        assert act.suits is not None
+        return Command(act, suitable(d, *act.suits(d, world, given)), given, key=f"k{next(self.numbers)}")
+
+    def likely(self, d: Draw, world: World) -> Command:
+        """A step that an open matter has, by somebody whose it is."""
+        found = world.open()
+        if not found:
+            return self.opening(d, world)
+        matter: Matter = d(st.sampled_from(found[-12:]))
+        acts = [act for act in MOVERS if act.kind == matter.kind and self._by(act, matter)]
+        if not acts:
+            return self.opening(d, world)
+        act: Act = d(st.sampled_from(acts))
+        party, role = d(st.sampled_from(self._by(act, matter)))
+        department = matter.department(party) or law.OFFICE
+        return Command(act, suitable(d, department, role), act.draw(d, world), matter.id, matter.version)
+
+    def _by(self, act: Act, matter: Matter) -> list[tuple[str, str]]:
+        found = law.steps(matter.kind, matter.rules, matter.state)
+        pairs = [pair for s in found if s.event in act.events for pair in s.by if pair[0] != "platform"]
+        return list(dict.fromkeys(pairs))
+
+    def stray(self, d: Draw, world: World) -> Command:
+        """Anything by anybody: other departments, closed matters, ids of nothing, versions that are past."""
+        act: Act = d(st.sampled_from(ACTS))
+        given = act.draw(d, world)
+        if act.opens:
+            return Command(act, anybody(d), given, key=f"k{next(self.numbers)}")
+        known = [one for one in world.matters if one.kind == act.kind] or world.matters
+        matter: Matter | None = d(st.sampled_from(known)) if known else None
+        if matter is None or not d(st.integers(0, 9)):
+            return Command(act, anybody(d), given, "A-2026-999999", 1)
+        who = anybody(d)
+        if d(st.booleans()):  # of a party, with whichever roles
+            who = Person(d(st.sampled_from(sorted(matter.parties))), who.name, who.roles)
+        stale = d(st.sampled_from((0, 0, 0, 0, -1, 1)))
+        return Command(act, who, given, matter.id, matter.version + stale)
+
+    def any(self, d: Draw, world: World) -> Command:
+        how = d(st.sampled_from((self.likely, self.likely, self.likely, self.opening, self.stray)))
+        return how(d, world)
+
+
+class Play(RuleBasedStateMachine):
+    """One play: a database of its own, and the world as the model has it."""
+
+    theatre: Theatre
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.name = self.theatre.fresh()
+        self.stack = AsyncExitStack()
+        self.stage = self.run(self.stack.enter_async_context(Stage.open(self.name, self.theatre.workers)))
+        self.world = new_world()
+        self.deviser = Deviser()
+        self.opened: list[Command] = []
+        self.stage.show(self.world)
+
+    def run(self, awaitable: Awaitable[T]) -> T:
+        return self.theatre.run(awaitable)
+
+    def teardown(self) -> None:
+        try:
+            self.check_readers()
+        finally:
+            self.run(self.stack.aclose())
+            self.theatre.drop(self.name)
+
+    # --- rules ---
+
+    @rule(data=st.data())
+    def act(self, data: st.DataObject) -> None:
+        self.do(self.deviser.any(data.draw, self.world))
+
+    @rule(data=st.data())
+    def act_in_turn(self, data: st.DataObject) -> None:
+        for _ in range(3):
+            self.do(self.deviser.likely(data.draw, self.world))
+
+    @rule(data=st.data())
+    def open_another(self, data: st.DataObject) -> None:
+        self.do(self.deviser.opening(data.draw, self.world))
+
+    @rule(data=st.data())
+    def ask_again(self, data: st.DataObject) -> None:
+        """The same request once more, as after a lost answer."""
+        if self.opened:
+            self.do(data.draw(st.sampled_from(self.opened)))
+
+    @rule(count=st.integers(1, 9))
+    def days_pass(self, count: int) -> None:
+        if self.world.day + days(count) <= LAST:
+            self.world.day += days(count)
+            look_after(self.world)
+            self.stage.show(self.world)
+            self.run(self.stage.look_after())
+            self.compare("days passed")
+
+    @rule()
+    def other_rules(self) -> None:
+        """The other rule set comes into force; what is open keeps its own."""
+        self.world.rules = law.ORDER if self.world.rules == law.MEASURES else law.MEASURES
+        self.stage.show(self.world)
+
+    # --- comparing ---
+
+    def do(self, command: Command) -> None:
+        foreseen = foresee(self.world, command)
+        outcome, row = self.run(self.stage.perform(command))
+        self.theatre.tally[f"{command.act.kind}.{command.act.name} {outcome}"] += 1
+        assert outcome in foreseen.allowed, f"{command}: {outcome} came, {sorted(foreseen.allowed)} expected"
+        self.world = foreseen.world
+        self.compare(str(command))
+        if outcome == DONE:
+            assert row is not None
+            assert foreseen.main is not None
+            main = foreseen.main
+            assert (row.id, row.state, row.version) == (main.id, main.state, main.version), f"{command} answered {row}"
+            if command.act.opens and command not in self.opened:
+                self.opened.append(command)
+
+    def compare(self, what: str) -> None:
+        different = settle(self.world, self.seen())
+        assert not different, f"after {what}:\n" + "\n".join(different)
+
+    def seen(self) -> Picture:
+        return self.run(self.stage.observe())
+
+    def check_readers(self) -> None:
+        """No matter is lost: its parties read it, and nobody else."""
+        check_readers(self.world, self.run(self.stage.readable([str(one.id) for one in self.world.matters])))
+
+
+def check_readers(world: World, readable: dict[str, set[str]]) -> None:
+    for matter in world.matters:
+        for department in DEPARTMENTS:
+            assert (matter.id in readable[department]) == matter.readable(department), (matter.id, department)
+
+
+def unplayed(tally: Counter[str]) -> set[str]:
+    """Acts that were never done, over all plays."""
+    return {f"{act.kind}.{act.name}" for act in ACTS} - {key.split()[0] for key in tally if key.endswith(f" {DONE}")}
+
+
+def events_known() -> bool:
+    """Whether every step of the law is played by an act, or brought about by one."""
+    played = {(act.kind, event) for act in ACTS for event in act.events}
+    return played <= {(kind, step.event) for kind, steps in STEPS.items() for step in steps}
+
+
+__all__ = ["Deviser", "Foreseen", "Play", "Theatre", "check_readers", "events_known", "unplayed"]

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any
 
 from tanglai.catalogue.documents import DocumentError, grant_from_document, grant_to_document, resource_from_document
-from tanglai.catalogue.model import Grant, GrantState, Resource
+from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Resource, ShareClass
 from tanglai.storage.cubes import refuse_overlaps
 from tanglai.storage.epochs import GRANTS, LOCK_GRANTS, SHARE_CATALOGUE
 from tanglai.storage.errors import Refused
@@ -118,12 +118,30 @@ def of_rows(rows: Sequence[Any], resources: Mapping[str, Resource]) -> tuple[Gra
     grants = []
     for row in rows:
         try:
-            grants.append(grant_from_document(decode(row["document"]) | {"state": row["state"]}, resources))
+            grant = grant_from_document(decode(row["document"]) | {"state": row["state"]}, resources)
+            grants.append(_within_basis(grant, resources[grant.resource]))
         except DocumentError as error:
             # INVARIANT: a grant that cannot be read opens nothing. Publication and recording prevent it; what is left
             # is a database written by a newer program.
             _log.error("grant %s cannot be read and opens nothing: %s", row["id"], error)
     return tuple(grants)
+
+
+def _within_basis(grant: Grant, resource: Resource) -> Grant:
+    """`grant` as its basis lets it hold.
+
+    INVARIANT: a grant of transition opens what is unconditional in the catalogue that it is read against; an item that
+    has become conditional since needs an application like any other.
+    """
+    if grant.basis is not GrantBasis.TRANSITION:
+        return grant
+    items = {item.name for item in resource.items if item.share_class is ShareClass.UNCONDITIONAL}
+    relations = {
+        relation.name
+        for relation in resource.relations
+        if relation.share_class is ShareClass.UNCONDITIONAL and items.issuperset(relation.items)
+    }
+    return replace(grant, items=grant.items & items, relations=grant.relations & relations)
 
 
 _PUT = """

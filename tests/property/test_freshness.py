@@ -22,13 +22,15 @@ from resolvers.gateway import Gateway
 from resolvers.requests import GraphQLRequest
 from resolvers.seals import SealKey, Seals
 from tanglai.catalogue.expressions import TRUE
-from tanglai.catalogue.model import Grant, GrantState, ShareClass, Zone
+from tanglai.catalogue.model import Grant, GrantBasis, GrantState, ShareClass, Zone
+from tanglai.catalogue.quotas import day_of
 from tanglai.storage.embedded import EmbeddedPostgres
 from tanglai.storage.epochs import Epochs
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.grants import DepartmentGrants
 from tanglai.storage.migrate import upgrade
 from tanglai.storage.replica import Replica
+from tanglai.storage.rule_periods import switch
 from tests.gateways import Answer, ListedAudit
 from tests.memory import MemorySources
 from tests.property.test_storage_freshness import Truth
@@ -204,6 +206,34 @@ async def test_less_than_a_second_is_what_a_worker_may_not_know(url: str, clock:
         clock.value += 0.001
         for one in both:
             assert await one.rows() == []
+
+
+async def test_a_second_after_a_switch_of_the_rule_set_every_worker_follows_it(url: str, clock: Clock) -> None:
+    """Decisions and plans are warm; the catalogue is the same, and so is its number."""
+    async with workers(url, clock) as both:
+        await both[0].database.publish(change(people(OPEN)))
+        clock.value += 1.0
+        named = [{"name": "n1"}, {"name": "n2"}]
+        for one in both:
+            assert await one.rows(NAMES) == await one.rows(NAMES) == named
+        database = both[0].database
+        day = day_of(await database.pool.fetchval("SELECT clock_timestamp()"))
+        await switch(database, Zone.INTRANET, "order-809", day, by="x", reason="x", default="ningxia-measures")
+        clock.value += 0.999
+        for one in both:
+            assert await one.rows(NAMES) == named
+        clock.value += 0.001
+        for one in both:
+            answer = await one.ask(NAMES)
+            assert rows_of(answer) == [{"name": None}, {"name": None}]
+            assert answer.codes == ["GRANT_REQUIRED"]
+            assert answer.errors[0]["extensions"]["article"] == "Order 809 Art. 21"
+            assert await one.rows() == FIRST
+        transition = open_grant("t", items=frozenset({"name"}), basis=GrantBasis.TRANSITION)
+        await database.put_grants([transition])
+        clock.value += 1.0
+        for one in both:
+            assert await one.rows(NAMES) == named
 
 
 async def test_a_notification_is_sooner(url: str, clock: Clock) -> None:

@@ -368,6 +368,24 @@ async def test_after_the_switch_the_grant_opens_and_others_are_asked_to_apply(
     await replica.close()
 
 
+async def test_a_grant_of_transition_opens_what_is_unconditional_now(office: PlatformDatabase, log: AuditLog) -> None:
+    """An item that becomes conditional later needs an application like any other, and the relation over it too."""
+    await used(log, HEALTH, {RESIDENTS: ("name", "plate", "vehicles")})
+    await switched(office)
+    before = await office.load_snapshot(Zone.INTRANET)
+    closed = {}
+    for code in (RESIDENTS, VEHICLES):
+        items = tuple(replace(i, share_class=SHUT) if i.name == "name" else i for i in before.resources[code].items)
+        closed[code] = replace(before.resources[code], items=items)
+    await office.publish(change(*closed.values(), departments=(*DEPARTMENTS, ENTERPRISE)))
+    after = await office.load_snapshot(Zone.INTRANET)
+    opened = []
+    for snapshot in (before, after):
+        (held,) = (await office.load_department(HEALTH, snapshot.resources)).grants
+        opened.append((set(held.items), set(held.relations)))
+    assert opened == [({"name", "plate"}, {"vehicles"}), ({"plate"}, set())]
+
+
 async def test_all_or_nothing(office: PlatformDatabase, log: AuditLog) -> None:
     """The switch is not recorded where its grants cannot be."""
     await used(log, HEALTH, {RESIDENTS: ("name",)})

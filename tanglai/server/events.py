@@ -15,7 +15,7 @@ from starlette.types import Receive, Send
 from tanglai.catalogue.errors import TanglaiError
 from tanglai.server.gateway import GraphQLResponse
 from tanglai.server.identity import Claims, unauthenticated
-from tanglai.server.refusals import Headers, error_body
+from tanglai.server.refusals import Headers, error_body, status_of
 from tanglai.server.supervision import ClientLeft
 
 HEARTBEAT_SECONDS = 12.0
@@ -97,34 +97,37 @@ class EventStream:
     ) -> None:
         """Send `first` and what follows; headers go out first. `admit` raises TanglaiError once nobody may hear more.
 
-        A stream that ends, well or with an error, says so with its end; where the process stops it only breaks off,
-        so that the client comes back to another one. Raises ClientLeft.
+        A stream that ends, well or with an error, says so with its end. Where the process stops, or what it needs is
+        away, it breaks off without, so that the client comes back. Raises ClientLeft.
         """
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
-        body: bytes | None = first.body
+        response: GraphQLResponse | None = first
         del first
+        end = self._framing.end
         await self._write(self._framing.opening)
         try:
-            while body is not None:
-                await self._write(self._framing.event(body))
-                del body
-                body = await self._next(responses)
-                if body is not None:
+            while response is not None:
+                await self._write(self._framing.event(response.body))
+                end = b"" if response.status >= 500 else self._framing.end
+                del response  # an idle stream holds none
+                response = await self._next(responses)
+                if response is not None:
                     await admit()
         except TanglaiError as error:
             await self._write(self._framing.event(error_body(error, self._request_id)))
+            end = b"" if status_of(error) >= 500 else self._framing.end
         except _Broken as broken:
             if broken.ending is _Ending.CLIENT_LEFT:
                 raise ClientLeft from None
-            if broken.ending is _Ending.STOPPED:
-                await self._send({"type": "http.response.body"})
-                return
-            await self._write(self._framing.event(error_body(unauthenticated(), self._request_id)))
-        self.sent += len(self._framing.end)
-        await self._send({"type": "http.response.body", "body": self._framing.end})
+            end = b""
+            if broken.ending is _Ending.TOKEN_OVER:
+                await self._write(self._framing.event(error_body(unauthenticated(), self._request_id)))
+                end = self._framing.end
+        self.sent += len(end)
+        await self._send({"type": "http.response.body", "body": end})
 
-    async def _next(self, responses: AsyncGenerator[GraphQLResponse, None]) -> bytes | None:
-        """The body of the next response, None where there is none any more; the client hears a heartbeat meanwhile."""
+    async def _next(self, responses: AsyncGenerator[GraphQLResponse, None]) -> GraphQLResponse | None:
+        """The next response, None where there is none any more; the client hears a heartbeat meanwhile."""
         coming = asyncio.ensure_future(anext(responses, None))
         try:
             while not coming.done():
@@ -135,12 +138,11 @@ class EventStream:
                     raise _Broken(self._ending.result())
                 if not coming.done():
                     await self._write(self._framing.heartbeat)
-            response = coming.result()
+            return coming.result()
         finally:
             if not coming.done():
                 coming.cancel()
                 await asyncio.wait((coming,))  # a generator is closed by one task at a time
-        return None if response is None else response.body
 
     async def _write(self, text: bytes) -> None:
         self.sent += len(text)

@@ -205,7 +205,17 @@ def test_what_is_unforeseen_stays_inside(platform: Platform) -> None:
         name, data = event(response)
         error: dict[str, Any] = json.loads(data)["errors"][0]
         assert (name, error["message"], error["extensions"]["code"]) == ("next", "an internal error", "INTERNAL")
-        assert event(response) == ("complete", "")
+        assert event(response) == ("", "")  # broken off: the client may come back
+
+
+def test_without_the_platform_database_it_breaks_off(platform: Platform) -> None:
+    with listening(platform) as response:
+        assert event(response)[0] == "next"
+        platform.policy_failure.append(TanglaiError(ErrorCode.POLICY_UNAVAILABLE, "down"))
+        while "errors" not in (heard := event(response))[1]:
+            assert heard[0] == "next"
+        assert code(heard[1]) == "POLICY_UNAVAILABLE"
+        assert event(response) == ("", "")
 
 
 def test_the_process_stops_without_complete() -> None:

@@ -1,17 +1,23 @@
 """In charge of grants as GraphQL types: what a department was granted, and what it used of each today."""
 
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from typing import Annotated, Any
 
 import strawberry
 
+from authz.scope_words import describe_rows
 from schema.fixed.paging import Connection, Window, connection
-from schema.fixed.registers import Purpose, purpose
+from schema.fixed.registers import Department, Purpose, department, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
+from schema.fixed.workflow.matters import Matter, node
 from tanglai.catalogue import model
+from tanglai.catalogue.documents import grant_to_document
 from tanglai.catalogue.quotas import Counts, bounded, day_of
-from tanglai.storage import grants
+from tanglai.catalogue.workflow.machines import MatterKind
+from tanglai.storage.workflow import grants_view, matters, usage
 
 
 @strawberry.type(description="Amounts per day of Asia/Shanghai; null where there is no bound.")
@@ -33,6 +39,45 @@ class GrantUse:
     subjects: int | None = strawberry.field(description="Distinct subjects that the rows were about.")
     limits: Quota = strawberry.field(description="What there is for the day.")
     remaining: Quota = strawberry.field(description="What is left of the day.")
+
+
+@strawberry.type(description="An item that is shown under a mask.")
+class MaskedItem:
+    item: str = strawberry.field(description="Name of the item.")
+    mask: str = strawberry.field(description="Name of its mask.")
+
+
+@strawberry.type(description="One step of a grant: who changed it, when and why.")
+class GrantStep:
+    before: model.GrantState | None = strawberry.field(description="State before; null where it was recorded.")
+    after: model.GrantState = strawberry.field(description="State after; the same where its terms changed.")
+    by: str = strawberry.field(
+        description="Who: a department's code with a person or client program, `platform`, or an operator."
+    )
+    at: datetime = strawberry.field(description="When.")
+    reason: str = strawberry.field(description="Why.")
+
+
+@strawberry.type(description="What was used of a grant, counted from the audit log.")
+class GrantTotals:
+    requests: int = strawberry.field(description="Operations that used it.")
+    rows: int = strawberry.field(description="Rows of its resource that they delivered.")
+    last_use: datetime | None = strawberry.field(description="The last of them; null where there was none.")
+    _grant: strawberry.Private[model.Grant]
+
+    @resolved("Up to when use is counted; null: not yet at all.")
+    async def as_of(self, info: Info) -> datetime | None:
+        desk = info.context.office
+
+        async def load(_: Any) -> Mapping[str, datetime | None]:
+            return {"": await desk.read(usage.as_of)}
+
+        return await info.context.batched("use as of", "", load)
+
+    @resolved("What is left of today's quota; null where it bounds nothing.")
+    async def remaining_quota(self, info: Info) -> Quota | None:
+        used = await use_of(info, self._grant)
+        return used.remaining if used is not None else None
 
 
 @strawberry.type(description="What a positive answer to an application, a consultation or a coordination opened.")
@@ -62,6 +107,103 @@ class Grant:
     async def used_today(self, info: Info) -> GrantUse | None:
         return await use_of(info, self._grant)
 
+    @resolved("The department that has it.")
+    def requester(self, info: Info) -> Department | None:
+        return department(info, self._grant.requester)
+
+    @resolved("The department whose data it opens.")
+    async def provider(self, info: Info) -> Department | None:
+        return department(info, await provider_of(info, self.resource_code))
+
+    @resolved("The rows that it opens, as JSON in the form of a row scope; `{}` is all rows.")
+    def scope(self, info: Info) -> str:
+        return info.context.tell(json.dumps(grant_to_document(self._grant).get("scope") or {}, ensure_ascii=False))
+
+    @resolved("The same in words of the request's language; null where its resource is not published.")
+    def scope_words(self, info: Info) -> str | None:
+        snapshot = info.context.snapshot
+        resource = snapshot.resources.get(self.resource_code)
+        requester = snapshot.departments.get(self._grant.requester)
+        if resource is None or requester is None:
+            return None
+        return info.context.tell(
+            describe_rows([self._grant.scope], resource, snapshot, requester, info.context.language)
+        )
+
+    @resolved("Items that it shows under a mask.")
+    def masks(self) -> list[MaskedItem]:
+        return [MaskedItem(item=item, mask=mask) for item, mask in sorted(self._grant.masks.items())]
+
+    @resolved(
+        "The application, consultation or coordination that it rests on; null where it was recorded without one, or "
+        "this department is no party to that."
+    )
+    async def basis_matter(self, info: Info) -> Matter | None:
+        desk = info.context.office
+        found = await info.context.batched(
+            "grants' basis", self.id, lambda ids: desk.read(lambda connection: grants_view.basis(connection, ids))
+        )
+        return _visible(info, found)
+
+    @resolved("Every step of it, the oldest first.")
+    async def history(self, info: Info) -> list[GrantStep]:
+        desk = info.context.office
+        found = await info.context.batched(
+            "grants' history", self.id, lambda ids: desk.read(lambda connection: grants_view.histories(connection, ids))
+        )
+        return [GrantStep(before=it.before, after=it.after, by=it.by, at=it.at, reason=it.reason) for it in found]
+
+    @resolved("What was used of it in all, or in a period.")
+    async def use(
+        self,
+        info: Info,
+        since: Annotated[date | None, strawberry.argument(description="First day, of Asia/Shanghai.")] = None,
+        until: Annotated[date | None, strawberry.argument(description="Last day.")] = None,
+    ) -> GrantTotals:
+        desk = info.context.office
+        total = await info.context.batched(
+            f"grants' use {since} {until}",
+            self.id,
+            lambda ids: desk.read(lambda connection: usage.grants_used(connection, ids, since, until)),
+        )
+        return GrantTotals(requests=total.requests, rows=total.rows, last_use=total.last_use, _grant=self._grant)
+
+    @resolved("The suspension that is open about it; null where none is, and where an operator suspended it.")
+    async def open_suspension(self, info: Info) -> Matter | None:
+        return await self._about(info, MatterKind.SUSPENSION)
+
+    @resolved("The change or end of the service that is proposed; null where none is.")
+    async def open_service_change(self, info: Info) -> Matter | None:
+        return await self._about(info, MatterKind.SERVICE_CHANGE)
+
+    @resolved("The statement of what became of the data, owed or made; null where there is none.")
+    async def disposal(self, info: Info) -> Matter | None:
+        return await self._about(info, MatterKind.DISPOSAL)
+
+    async def _about(self, info: Info, kind: MatterKind) -> Matter | None:
+        desk = info.context.office
+        found = await info.context.batched(
+            "grants' matters", self.id, lambda ids: desk.read(lambda connection: grants_view.about(connection, ids))
+        )
+        return _visible(info, next((it for it in found if it.kind is kind), None))
+
+
+def _visible(info: Info, found: matters.Matter | None) -> Matter | None:
+    if found is None or not matters.visible_to(found, info.context.principal.department.code):
+        return None
+    return node(found)
+
+
+async def provider_of(info: Info, code: str) -> str:
+    """Credit code of the provider of a resource, published or retired, in one batch with all that is asked for."""
+    resource = info.context.snapshot.resources.get(code)
+    if resource is not None:
+        return resource.provider
+    desk = info.context.office
+    return await info.context.batched(
+        "providers", code, lambda codes: desk.read(lambda connection: grants_view.providers(connection, codes))
+    )
+
 
 async def use_of(info: Info, grant: model.Grant) -> GrantUse | None:
     """What was used of a grant today; None where it bounds nothing, and where nobody counts."""
@@ -88,15 +230,27 @@ def grant_use(id: str, day: date, limits: model.Quota, used: Counts) -> GrantUse
     )
 
 
-async def grant_by_id(info: Info, id: str) -> Grant | None:
-    """A grant that the department has, or that is on a resource of its own; else None."""
-    own = next((grant for grant in info.context.grants if grant.id == id), None)
-    if own is not None:
-        return _node(own)
-    resources, department = info.context.snapshot.resources, info.context.principal.department.code
-    found = await info.context.office.read(lambda connection: grants.find(connection, id, resources))
-    provider = resources[found.resource].provider if found is not None and found.resource in resources else None
-    return _node(found) if found is not None and provider == department else None
+async def grant_by_id(info: Info, id: str, version: int = 0) -> Grant | None:
+    """A grant as it is now, that this department has, gives, or supervises as competent department; else None.
+
+    Read in one batch with all that the request asks for; `version` is that of the matter that is told with it, so that
+    what an act has changed is read anew.
+    """
+    context, desk = info.context, info.context.office
+
+    async def load(keys: Sequence[str]) -> Mapping[str, model.Grant | None]:
+        ids = {key: key.rpartition("@")[0] for key in keys}
+        found = await desk.read(
+            lambda connection: grants_view.by_id(connection, context.snapshot, list(set(ids.values())))
+        )
+        return {key: found.get(id) for key, id in ids.items()}
+
+    grant = await context.batched("grants", f"{id}@{version}", load)
+    if grant is None:
+        return None
+    provider = await provider_of(info, grant.resource)
+    seen = grants_view.sees(context.snapshot, grant, provider, context.principal.department.code)
+    return grant_node(grant) if seen else None
 
 
 def grants_page(
@@ -111,14 +265,14 @@ def grants_page(
         ),
         key=lambda grant: grant.id,
     )
-    return connection(entries, lambda grant: grant.id, window, _node)
+    return connection(entries, lambda grant: grant.id, window, grant_node)
 
 
 def _quota(quota: model.Quota) -> Quota:
     return Quota(rows=quota.rows, requests=quota.requests, subjects=quota.subjects)
 
 
-def _node(grant: model.Grant) -> Grant:
+def grant_node(grant: model.Grant) -> Grant:
     return Grant(
         id=strawberry.ID(grant.id),
         resource_code=grant.resource,

@@ -64,14 +64,19 @@ from schema.fixed.workflow.applications import ApplicationMutations, Application
 from schema.fixed.workflow.consultations import ConsultationMutations, ConsultationQueries
 from schema.fixed.workflow.coordinations import CoordinationMutations, CoordinationQueries
 from schema.fixed.workflow.corrections import CorrectionMutations, CorrectionQueries
+from schema.fixed.workflow.disposals import DisposalMutations, DisposalQueries
 from schema.fixed.workflow.entries import EntryMutations, EntryQueries
+from schema.fixed.workflow.extensions import ExtensionMutations, ExtensionQueries
+from schema.fixed.workflow.given import GrantQueries
 from schema.fixed.workflow.imports import ImportMutations, ImportQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.longs import Long
 from schema.fixed.workflow.matters import matter_node
 from schema.fixed.workflow.obligations import ObligationMutations, ObligationQueries
+from schema.fixed.workflow.service_changes import ServiceChangeMutations, ServiceChangeQueries
 from schema.fixed.workflow.subscriptions import Subscription
 from schema.fixed.workflow.supervision import SupervisionQueries
+from schema.fixed.workflow.suspensions import SuspensionMutations, SuspensionQueries
 from schema.fixed.workflow.webhooks import WebhookMutations, WebhookQueries
 from schema.scalars import DATE, DATETIME, DECIMAL, LONG
 from tanglai.catalogue import model
@@ -152,6 +157,11 @@ class Query(
     EntryQueries,
     ObligationQueries,
     LocalCatalogueQueries,
+    GrantQueries,
+    SuspensionQueries,
+    ServiceChangeQueries,
+    DisposalQueries,
+    ExtensionQueries,
 ):
     @resolved("Who asks.")
     def me(self, info: Info) -> Principal:
@@ -207,6 +217,10 @@ class Mutation(
     ImportMutations,
     EntryMutations,
     ObligationMutations,
+    SuspensionMutations,
+    ServiceChangeMutations,
+    DisposalMutations,
+    ExtensionMutations,
 ):
     pass
 

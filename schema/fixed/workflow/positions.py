@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeAlias, TypeVar
 
 import strawberry
 
-from schema.fixed.grants import Quota
+from schema.fixed.grants import MaskedItem, Quota
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
 from tanglai.catalogue.workflow.attachments import MOST_ATTACHMENTS, MOST_BYTES, Attached
@@ -66,12 +66,6 @@ class Position:
     @resolved("Of which department.")
     def department(self, info: Info) -> Department | None:
         return department(info, self._department)
-
-
-@strawberry.type(description="An item that is shown under a mask.")
-class MaskedItem:
-    item: str = strawberry.field(description="Name of the item.")
-    mask: str = strawberry.field(description="Name of its mask.")
 
 
 @strawberry.type(description="What is left of what was asked for: what is null is as asked.")

@@ -177,6 +177,17 @@ async def deadlines(connection: Any, ids: Sequence[str]) -> dict[str, list[Deadl
     return _by_matter(ids, [deadline_of(row) for row in rows])
 
 
+async def children(connection: Any, ids: Sequence[str], kind: MatterKind) -> dict[str, list[Matter]]:
+    """The matters of `kind` that came of each of the matters `ids`, the oldest first."""
+    rows = await connection.fetch(
+        f"SELECT {COLUMNS} FROM matter m WHERE m.parent = ANY($1) AND m.kind = $2 ORDER BY m.id", list(ids), kind.value
+    )
+    found: dict[str, list[Matter]] = {id: [] for id in ids}
+    for row in rows:
+        found[row["parent"]].append(matter_of(row))
+    return found
+
+
 def _by_matter(ids: Sequence[str], found: Sequence[Any]) -> dict[str, list[Any]]:
     grouped: dict[str, list[Any]] = {id: [] for id in ids}
     for entry in found:

@@ -1,21 +1,26 @@
 """In charge of the open connectors of one worker: opened on first use, closed when nothing uses them any more."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeAlias
 
 import orjson
 
 from connectors.failures import Fault, log_failure
 from connectors.protocol import Connector, ConnectorKind, SourceUnavailable
 from connectors.registry import KINDS
+from connectors.watched import Watched
+from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.model import Source
 
 IDLE_SECONDS = 600.0
 """After so long without use a connector is closed. Longer than any call, so that none is closed under a call."""
 
 _SWEEP_SECONDS = 30.0
+
+Seen: TypeAlias = Callable[[str, str | None], None]
+"""Told after each call to a source: its key, and the error code that the call ended with; None: it was answered."""
 
 
 @dataclass(slots=True)
@@ -27,13 +32,20 @@ class _Open:
 class SourcePool:
     """Connectors by source and options, for one event loop. `environment` is what `{"env": NAME}` options read.
 
+    `seen` is told how each call to a source ended, and of sources that cannot be opened.
     A snapshot in which a source's options changed gets a connector of its own, while requests on an older snapshot keep
     theirs.
     """
 
-    def __init__(self, environment: Mapping[str, str], kinds: Mapping[str, ConnectorKind] = KINDS) -> None:
+    def __init__(
+        self,
+        environment: Mapping[str, str],
+        kinds: Mapping[str, ConnectorKind] = KINDS,
+        seen: Seen | None = None,
+    ) -> None:
         self._environment = environment
         self._kinds = kinds
+        self._seen = seen
         self._by_options: dict[tuple[str, str, bytes], _Open] = {}
         self._latest: dict[str, tuple[Source, _Open]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -72,10 +84,13 @@ class SourcePool:
         try:
             if kind is None:
                 raise ValueError(f"there is no connector of kind `{source.kind}`")
-            return kind.open(source.key, source.options, self._environment)
+            connector = kind.open(source.key, source.options, self._environment)
         except ValueError as error:
             log_failure(source.key, Fault(str(error)))
+            if self._seen is not None:
+                self._seen(source.key, ErrorCode.SOURCE_UNAVAILABLE.value)
             raise SourceUnavailable(source.key) from None
+        return connector if self._seen is None else Watched(connector, source.key, self._seen)
 
     def _sweep(self, now: float) -> None:
         for identity, entry in list(self._by_options.items()):

@@ -46,6 +46,7 @@ from tanglai.storage.quota_ledger import QuotaLedger
 from tanglai.storage.replica import Moment, Replica
 from tanglai.storage.workflow.desk import Desk
 from tanglai.storage.workflow.feed import Feed
+from tanglai.storage.workflow.sources import SourceWatch
 from tanglai.storage.workflow.webhooks import Hooks
 
 _log = logging.getLogger(__name__)
@@ -127,7 +128,9 @@ class Node:
         key = settings.key_bytes or kept_key(settings)
         database = await PlatformDatabase.open(url, max_size=POOL, master_key=MasterKey(key))
         stack.push_async_callback(database.close)
-        sources = SourcePool(self._environment)
+        watch = SourceWatch(settings.node)
+        await stack.enter_async_context(watch.keeping(database))
+        sources = SourcePool(self._environment, seen=watch.saw)
         stack.push_async_callback(sources.close)
         self.audit = AuditLog(database.pool, queue=settings.audit_queue, patience=settings.audit_seconds)
         stack.push_async_callback(self.audit.close)

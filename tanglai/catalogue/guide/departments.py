@@ -70,15 +70,11 @@ class Departments:
         return importing
 
     def _by_code(self, code: str, name: str, at: At) -> Department | None:
-        if not is_credit_code(code):
-            at.error(
-                "provider_code",
-                "credit-code",
-                f"{quoted(code)} is no unified social credit code",
-                f"{quoted(code)} 不是统一社会信用代码",
-            )
-            return None
         department = self._snapshot.departments.get(code)
+        if department is None and not is_credit_code(code):
+            message = f"{quoted(code)} is no unified social credit code"
+            at.error("provider_code", "credit-code", message, f"{quoted(code)} 不是统一社会信用代码")
+            return None
         if department is None:
             at.error("provider_code", "reference", f"unknown department {quoted(code)}", f"部门 {quoted(code)} 未登记")
             return None

@@ -73,6 +73,6 @@ def read_sheets(sheets: list[Sheet], importing: Importing) -> Reading:
             if proposal is not None and remarks.errors == before:
                 proposals.append(proposal)
     taken = checked(proposals, importing, remarks)
-    remarks.sort()
+    remarks.sort([sheet.title for sheet in sheets])
     drafts = tuple(Draft(each.proposal, each.document, each.missing) for each in taken)
     return Reading(drafts, tuple(remarks.said), remarks.untold, resources)

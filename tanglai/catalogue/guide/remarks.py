@@ -1,6 +1,6 @@
 """In charge of what the reader of a spreadsheet has to say: remarks, each with its sheet, row and column."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 from tanglai.catalogue.checks_base import RULES, Rule, Severity
@@ -74,10 +74,10 @@ class Remarks:
         else:
             self.untold += 1
 
-    def sort(self) -> None:
-        """By sheet in the order of the file, then by row."""
-        sheets = {sheet: number for number, sheet in enumerate(dict.fromkeys(remark.sheet for remark in self.said))}
-        self.said.sort(key=lambda remark: (sheets[remark.sheet], remark.row))
+    def sort(self, sheets: Sequence[str]) -> None:
+        """By sheet in the order of the file, which is that of `sheets`, then by row."""
+        order = {sheet: number for number, sheet in enumerate(sheets, start=1)}
+        self.said.sort(key=lambda remark: (order.get(remark.sheet, 0), remark.row))
 
 
 @dataclass(frozen=True, slots=True)

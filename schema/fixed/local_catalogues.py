@@ -12,7 +12,6 @@ from schema.fixed.paging import After, Before, Connection, First, Last, Window, 
 from schema.fixed.registers import Department, Division, Node, department, division
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, resource_node
-from schema.fixed.workflow.longs import Long
 from tanglai.catalogue import local_catalogues as pure
 from tanglai.catalogue import model
 from tanglai.catalogue.errors import BadInput
@@ -86,9 +85,8 @@ class LocalCatalogue(Node):
         return [ProviderCount(count=count, _provider=code) for code, count in sorted(counts.items())]
 
     @resolved("Number of the catalogue's snapshot at the last change of one of its entries; 0 before the first.")
-    async def version(self, info: Info) -> Long:
-        number: int = (await self._changed(info))[0]
-        return Long(number)
+    async def version(self, info: Info) -> int:
+        return (await self._changed(info))[0]
 
     @resolved("When an entry was last published or retired; null before the first.")
     async def updated_at(self, info: Info) -> datetime | None:

@@ -256,7 +256,7 @@ class Entry(Matter):
         return self._draft.change
 
     @resolved("Code of the resource.")
-    def code(self) -> str:
+    def resource_code(self) -> str:
         return self._draft.code
 
     @resolved("The published version that it was drafted from; null where there was none.")

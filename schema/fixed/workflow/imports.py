@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import binascii
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from typing import Annotated, TypeAlias
 
@@ -12,7 +13,7 @@ from schema.fixed.enums import described
 from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.stored_pages import Span, stored_connection
-from schema.fixed.workflow.matters import Matter, find_matter, node
+from schema.fixed.workflow.matters import ROLES, Matter, node, require_role
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, acted
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
@@ -20,7 +21,7 @@ from tanglai.catalogue.guide.remarks import Remark
 from tanglai.catalogue.guide.writing import template
 from tanglai.catalogue.workflow.errors import InvalidAct as InvalidGiven
 from tanglai.catalogue.workflow.errors import Problem, ProblemCode
-from tanglai.storage.workflow import imports
+from tanglai.storage.workflow import imports, matters, reading
 from tanglai.storage.workflow.import_entries import Outcome
 from tanglai.storage.workflow.imports import ImportState
 
@@ -75,8 +76,20 @@ class ImportedResource:
 
     @resolved("Its entry; null where there is none.")
     async def entry(self, info: Info) -> Matter | None:
-        found = await find_matter(info, None, self.entry_number) if self.entry_number is not None else None
+        if self.entry_number is None:
+            return None
+        found = await info.context.batched("imported entries", self.entry_number, _entries(info))
         return node(found) if found is not None else None
+
+
+def _entries(info: Info) -> Callable[[Sequence[str]], Awaitable[Mapping[str, matters.Matter | None]]]:
+    desk, department = info.context.office, info.context.principal.department.code
+
+    async def load(numbers: Sequence[str]) -> Mapping[str, matters.Matter | None]:
+        found = await desk.read(lambda connection: reading.visible(connection, department, numbers))
+        return {number: found.get(number) for number in numbers}
+
+    return load
 
 
 @strawberry.type(description="A spreadsheet of the catalogue guide on its way to entries of the catalogue.")
@@ -209,7 +222,9 @@ def catalogue_import_of(info: Info, it: imports.Import) -> CatalogueImport:
 
 
 async def find_import(info: Info, id: str) -> imports.Import | None:
-    """The import `id` of the requester's department, as it is now; None where there is none."""
+    """The import `id` of the requester's department, as it is now; None where there is none, or no role is held."""
+    if not any(role in info.context.principal.roles for role in ROLES):
+        return None
     department = info.context.principal.department.code
     return await info.context.office.read(lambda connection: imports.find(connection, department, id))
 
@@ -233,6 +248,7 @@ class ImportQueries:
     async def catalogue_imports(
         self, info: Info, first: First = None, after: After = None, last: Last = None, before: Before = None
     ) -> Connection[CatalogueImport]:
+        require_role(info)
         desk, department = info.context.office, info.context.principal.department.code
 
         async def fetch(span: Span) -> list[imports.Import]:

@@ -51,7 +51,7 @@ async def work(office: Office) -> bool:
 
 
 async def read(office: Office, id: str, **more: Any) -> Any:
-    return (await office.ask(POLICE, READ, id=id, **more))["catalogueImport"]
+    return (await office.ask(POLICE, READ, roles="cataloguer", id=id, **more))["catalogueImport"]
 
 
 async def test_from_a_spreadsheet_to_entries_with_a_report_per_row(office: Office) -> None:
@@ -80,7 +80,7 @@ async def test_the_report_is_paged_and_in_the_language_of_the_request(office: Of
     rest = (await read(office, done["id"], first=5, errors=True, after=first["pageInfo"]["endCursor"]))["remarks"]
     assert len(rest["nodes"]) == 1
     assert rest["nodes"][-1]["message"] == "提供方为 `卫生健康委员会`：部门只能编制本部门的目录"
-    bad = await office.run(POLICE, READ, id=done["id"], after=base64.b64encode(b"after x").decode())
+    bad = await office.run(POLICE, READ, roles="cataloguer", id=done["id"], after=base64.b64encode(b"after x").decode())
     assert bad.errors is not None
 
 
@@ -106,9 +106,10 @@ async def test_a_file_that_is_no_workbook_fails_with_its_reason(office: Office) 
 
 async def test_imports_are_the_departments_own(office: Office) -> None:
     done = await start(office, encoded(*ROWS))
-    assert (await office.ask(HEALTH, READ, id=done["id"]))["catalogueImport"] is None
-    assert (await office.ask(HEALTH, LIST))["catalogueImports"]["totalCount"] == 0
-    mine = (await office.ask(POLICE, LIST))["catalogueImports"]
+    assert (await office.ask(HEALTH, READ, roles="cataloguer", id=done["id"]))["catalogueImport"] is None
+    assert (await office.ask(HEALTH, LIST, roles="cataloguer"))["catalogueImports"]["totalCount"] == 0
+    mine = (await office.ask(POLICE, LIST, roles="auditor"))["catalogueImports"]
+    assert (await office.ask(POLICE, READ, id=done["id"]))["catalogueImport"] is None  # without any role
     assert (mine["totalCount"], mine["nodes"]) == (1, [{"id": done["id"], "fileName": "目录.xlsx"}])
 
 

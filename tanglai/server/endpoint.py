@@ -176,9 +176,10 @@ class GraphQLEndpoint:
                     return first
                 headers = [*self._headers(exchange), (b"content-type", framing.media), (b"x-accel-buffering", b"no")]
                 stream = exchange.stream = EventStream(framing, send, exchange.request_id)
+                run = stream.run(first, responses, partial(self._entrance.admit, exchange.token), headers)
+                del first  # an idle stream holds no response
                 with self.streams.running(stream, claims, receive):
-                    admit = partial(self._entrance.admit, exchange.token)
-                    await stream.run(first, responses, admit, headers)
+                    await run
         return None
 
     async def _events(self, exchange: "_Exchange", request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
@@ -188,6 +189,7 @@ class GraphQLEndpoint:
             async with contextlib.aclosing(gateway.subscribe(request)) as responses:
                 async for response in responses:
                     yield response
+                    del response
         except TanglaiError:
             raise
         except Exception as error:

@@ -1,5 +1,6 @@
 """In charge of extensions of deadlines as GraphQL types: asked for in time, decided by the competent department."""
 
+from datetime import date
 from typing import Annotated, TypeAlias
 
 import strawberry
@@ -12,7 +13,7 @@ from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPer
 from tanglai.catalogue.rules import DeadlineKind
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
-from tanglai.storage.workflow import extensions
+from tanglai.storage.workflow import extensions, matters
 
 EXTENSION = MatterKind.EXTENSION
 
@@ -34,6 +35,18 @@ class Extension(Matter):
     @resolved("Which deadline.")
     def deadline(self) -> DeadlineKind:
         return DeadlineKind(self._matter.document["deadline"])
+
+    @resolved("When it was due as it was asked for.")
+    def due_on(self) -> date:
+        return date.fromisoformat(self._matter.document["dueOn"])
+
+    @resolved("Why more time is asked for.")
+    async def reason(self, info: Info) -> str:
+        desk = info.context.office
+        found = await info.context.batched(
+            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
+        )
+        return next(it.reason for it in found if it.event == "REQUEST")
 
     @resolved("Working days that are asked for.")
     def days(self) -> int:

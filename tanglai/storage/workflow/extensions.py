@@ -1,5 +1,6 @@
 """In charge of extensions: a deadline runs longer once, with the competent department's consent (O17, O21)."""
 
+from datetime import date
 from typing import Any
 
 from tanglai.catalogue.model import Snapshot
@@ -41,11 +42,11 @@ async def request(desk: Desk, acting: Acting, parent: str, days: int, reason: st
         rule = _rule(about, kind)
         work.require(about.provider, role, rule.article)
         reason = said(reason, "reason", what="say why it takes longer", article=rule.article)
-        await _checked(work, about, rule, days)
+        due = await _checked(work, about, rule, days)
         taken = await work.connection.fetchval(_OPEN, parent)
         if taken is not None:
             raise InvalidAct([Problem(("id",), ProblemCode.TAKEN, f"`{taken}` asks for it already", rule.article)])
-        given = {"days": days, "deadline": kind.value}
+        given = {"days": days, "deadline": kind.value, "dueOn": due.isoformat()}
         return await work.open(
             EXTENSION,
             "REQUEST",
@@ -106,8 +107,8 @@ def _rule(about: Matter, kind: DeadlineKind) -> DeadlineRule:
     return rule
 
 
-async def _checked(work: Work, about: Matter, rule: DeadlineRule, days: int) -> None:
-    """Nothing, where the deadline can run `days` longer. Raises InvalidAct."""
+async def _checked(work: Work, about: Matter, rule: DeadlineRule, days: int) -> date:
+    """The due date of a deadline that can run `days` longer. Raises InvalidAct."""
     due = await _once(work, about, rule.kind, rule)
     assert rule.extension is not None
     problems = []
@@ -119,9 +120,10 @@ async def _checked(work: Work, about: Matter, rule: DeadlineRule, days: int) -> 
         problems.append(Problem((), ProblemCode.TOO_LATE, message, rule.article))
     if problems:
         raise InvalidAct(problems)
+    return due
 
 
-async def _once(work: Work, about: Matter, kind: DeadlineKind, rule: DeadlineRule) -> Any:
+async def _once(work: Work, about: Matter, kind: DeadlineKind, rule: DeadlineRule) -> date:
     """The due date of the running deadline, which was not extended yet. Raises InvalidAct, WrongState."""
     row = await work.connection.fetchrow(_RUNNING, about.id, kind.value)
     if row is None:

@@ -6,10 +6,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks import freshness, start
+from benchmarks import freshness, start, workflow
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
-CASES: dict[str, Callable[[], dict[str, Any]]] = {"start": start.run, "freshness": freshness.run}
+CASES: dict[str, Callable[[], dict[str, Any]]] = {
+    "start": start.run,
+    "freshness": freshness.run,
+    "workflow": workflow.run,
+}
 
 
 def main() -> int:

@@ -223,6 +223,14 @@ async def test_a_draft_of_an_older_version_is_amended_onto_the_newer(office: Off
     assert (found.version, found.title, found.summary) == (3, "甲", "另一个说明")
 
 
+async def test_what_is_checked_is_what_is_committed(office: Office) -> None:
+    """Somebody publishes between the request's snapshot and the act."""
+    matter = await revise(office, title="甲")
+    acting = await office.acting(POLICE, "cataloguer")
+    await office.platform.publish(CatalogueChange(by="operator", resources=(replace(REGISTER, summary="x"),)))
+    assert await problems(entries.publish(office.desk, acting, matter.id, 1)) == [("basedOn", ProblemCode.NOT_ALLOWED)]
+
+
 async def test_whose_entry_it_is(office: Office) -> None:
     with pytest.raises(NotPermitted) as caught:
         await create(office, EntryInput(draft(REGISTER, title="x")), HEALTH)

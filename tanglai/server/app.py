@@ -13,6 +13,7 @@ from starlette.types import Message, Receive, Scope, Send
 
 from tanglai.catalogue.errors import TanglaiError
 from tanglai.server.demo_session import DemoRoutes
+from tanglai.server.documents import DocumentRoutes
 from tanglai.server.endpoint import GraphQLEndpoint, read_headers, request_id
 from tanglai.server.gateway import Gateway
 from tanglai.server.identity import Entrance, bearer
@@ -107,6 +108,7 @@ def build_app(
     demo: DemoRoutes | None = None,
     pages: Pages | None = None,
     spreadsheets: SpreadsheetRoutes | None = None,
+    documents: DocumentRoutes | None = None,
     lifespan: Lifespan | None = None,
     clock: Callable[[], float] = time.time,
 ) -> Application:
@@ -127,6 +129,7 @@ def build_app(
     status = StatusRoutes(gateway, entrance)
     routes = [*status.routes(), *(pages or Pages()).routes()]
     routes += spreadsheets.routes() if spreadsheets is not None else []
+    routes += documents.routes() if documents is not None else []
     routes += demo.routes() if demo is not None else [Route("/demo/session", _no_demo, methods=["GET"])]
 
     async def failed(request: Request, error: Exception) -> Response:

@@ -27,6 +27,7 @@ from tanglai.server import logs
 from tanglai.server.app import Application, build_app
 from tanglai.server.courier import Courier
 from tanglai.server.demo_session import DemoRoutes, DemoSession
+from tanglai.server.documents import DocumentRoutes
 from tanglai.server.housekeeping import Housekeeping
 from tanglai.server.identity import Entrance, TokenVerifier
 from tanglai.server.importing import Importer
@@ -281,6 +282,7 @@ def compose(
         observations=observations,
         demo=demo,
         spreadsheets=spreadsheets,
+        documents=DocumentRoutes(node, entrance, settings),
         lifespan=node.lifespan,
     )
     return app, observations

@@ -12,7 +12,7 @@ import strawberry
 from schema.fixed.grants import MaskedItem, Quota
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
-from tanglai.catalogue.workflow.attachments import MOST_ATTACHMENTS, MOST_BYTES, Attached
+from tanglai.catalogue.workflow.attachments import MOST_ATTACHMENTS, Attached, Uploaded
 from tanglai.catalogue.workflow.errors import InvalidAct, Problem, ProblemCode
 from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import attachments, matters
@@ -20,11 +20,17 @@ from tanglai.storage.workflow import attachments, matters
 T = TypeVar("T")
 
 
-@strawberry.input(description="A document that goes with what is said.")
+@strawberry.input(description="A document that goes with what is said: sent before, or given here.")
 class DocumentInput:
-    name: str = strawberry.field(description="File name, without a folder.")
-    media_type: str = strawberry.field(description="Like `application/pdf`.")
-    content: str = strawberry.field(description=f"The bytes in base64, at most {MOST_BYTES:,}.")
+    upload: strawberry.ID | None = strawberry.field(
+        default=None, description="What `/documents` answered when it was sent there; then nothing else is given."
+    )
+    name: str | None = strawberry.field(default=None, description="File name, without a folder.")
+    media_type: str | None = strawberry.field(default=None, description="Like `application/pdf`.")
+    content: str | None = strawberry.field(
+        default=None,
+        description="The bytes in base64: of small documents, since variables are bounded; any may be sent before.",
+    )
 
 
 DocumentsArgument: TypeAlias = Annotated[
@@ -35,6 +41,7 @@ DocumentsArgument: TypeAlias = Annotated[
 
 @strawberry.type(description="A document that a party attached; read by the parties alone.")
 class AttachedDocument:
+    path: str = strawberry.field(description="Path of the bytes on this platform, for holders of a token.")
     name: str = strawberry.field(description="File name.")
     media_type: str = strawberry.field(description="Media type, as it was given.")
     size: int = strawberry.field(description="Bytes.")
@@ -122,15 +129,24 @@ async def positions(info: Info, matter: str) -> list[Position]:
     return said
 
 
-async def with_documents(given: Sequence[DocumentInput] | None, act: Callable[[Sequence[Attached]], Awaitable[T]]) -> T:
-    """What `act` makes of the documents. Raises InvalidAct for those whose content is not base64."""
-    read, problems = [], []
+async def with_documents(
+    given: Sequence[DocumentInput] | None, act: Callable[[Sequence[Attached | Uploaded]], Awaitable[T]]
+) -> T:
+    """What `act` makes of the documents. Raises InvalidAct for what is neither sent before nor given whole."""
+    read: list[Attached | Uploaded] = []
+    problems = []
     for number, it in enumerate(given or ()):
-        try:
-            read.append(Attached(it.name, it.media_type, b64decode(it.content, validate=True)))
-        except (binascii.Error, ValueError):
-            field = ("documents", str(number), "content")
-            problems.append(Problem(field, ProblemCode.MALFORMED, "not base64"))
+        at, whole = ("documents", str(number)), (it.name, it.media_type, it.content)
+        if it.upload is not None and whole == (None, None, None):
+            read.append(Uploaded(it.upload))
+        elif it.upload is not None or it.name is None or it.media_type is None or it.content is None:
+            message = "give `upload`, or else `name`, `mediaType` and `content`"
+            problems.append(Problem(at, ProblemCode.MISSING, message))
+        else:
+            try:
+                read.append(Attached(it.name, it.media_type, b64decode(it.content, validate=True)))
+            except (binascii.Error, ValueError):
+                problems.append(Problem((*at, "content"), ProblemCode.MALFORMED, "not base64"))
     if problems:
         raise InvalidAct(problems)
     return await act(read)
@@ -138,6 +154,7 @@ async def with_documents(given: Sequence[DocumentInput] | None, act: Callable[[S
 
 def _document(attachment: attachments.Attachment) -> AttachedDocument:
     return AttachedDocument(
+        path=f"/documents/{attachment.id}",
         name=attachment.name,
         media_type=attachment.media_type,
         size=attachment.size,

@@ -10,6 +10,8 @@ MOST_BYTES = 2 * 1024 * 1024
 """The largest document, in bytes."""
 MOST_ATTACHMENTS = 10
 """Documents of one party in one matter. Each party has its own, so that none can keep the other from being heard."""
+MOST_UPLOADS = 20
+"""Documents of one department that wait to be attached."""
 MOST_NAME = 200
 
 _MEDIA_TYPE = re.compile(r"[a-z0-9][a-z0-9!#$&^_.+-]{0,126}/[a-z0-9][a-z0-9!#$&^_.+-]{0,126}")
@@ -22,6 +24,13 @@ class Attached:
     name: str
     media_type: str
     content: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Uploaded:
+    """A document that was sent before, by the id that it got."""
+
+    id: str
 
 
 def check_attachments(attached: Sequence[Attached], *, before: int = 0, at: tuple[str, ...] = ("documents",)) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 from tanglai.catalogue.model import Grant, GrantBasis
 from tanglai.catalogue.rules import DeadlineKind, rule_set
 from tanglai.catalogue.workflow.application import STATEMENTS, answered
-from tanglai.catalogue.workflow.attachments import Attached
+from tanglai.catalogue.workflow.attachments import Attached, Uploaded
 from tanglai.catalogue.workflow.dispute import CONSULTED, article, consulted, refused_parts, said
 from tanglai.catalogue.workflow.errors import InvalidAct, NotFound, Problem, ProblemCode
 from tanglai.catalogue.workflow.machines import MatterKind
@@ -30,7 +30,7 @@ async def open_consultation(
     acting: Acting,
     document: Mapping[str, Any],
     *,
-    attached: Sequence[Attached] = (),
+    attached: Sequence[Attached | Uploaded] = (),
     key: str | None = None,
 ) -> Matter:
     """A consultation on what is not shared, or on what `application` was refused, which then says what is not said.
@@ -71,7 +71,7 @@ async def open_consultation(
 
 
 async def state_position(
-    desk: Desk, acting: Acting, id: str, version: int, text: str, attached: Sequence[Attached] = ()
+    desk: Desk, acting: Acting, id: str, version: int, text: str, attached: Sequence[Attached | Uploaded] = ()
 ) -> Matter:
     """What one side has to say, with documents; the other is told. The provider's stops its clock."""
     text = said(text, "text")
@@ -93,7 +93,7 @@ async def propose(
     *,
     confirmed: Sequence[str] = (),
     reason: str = "",
-    attached: Sequence[Attached] = (),
+    attached: Sequence[Attached | Uploaded] = (),
 ) -> Matter:
     """The provider would grant what is asked for, or the part that `terms` leaves; the requester accepts or declines.
 
@@ -130,7 +130,7 @@ async def decline(desk: Desk, acting: Acting, id: str, version: int, reason: str
 
 
 async def escalate(
-    desk: Desk, acting: Acting, id: str, version: int, reason: str, attached: Sequence[Attached] = ()
+    desk: Desk, acting: Acting, id: str, version: int, reason: str, attached: Sequence[Attached | Uploaded] = ()
 ) -> Matter:
     """The consultation failed: the competent department coordinates, in a matter of its own.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tanglai.catalogue.model import GrantBasis, GrantState
 from tanglai.catalogue.workflow.application import answered
-from tanglai.catalogue.workflow.attachments import Attached
+from tanglai.catalogue.workflow.attachments import Attached, Uploaded
 from tanglai.catalogue.workflow.dispute import (
     OVER_DATA,
     OVER_SERVICE,
@@ -65,7 +65,7 @@ async def open_coordination(
 
 
 async def state_position(
-    desk: Desk, acting: Acting, id: str, version: int, text: str, attached: Sequence[Attached] = ()
+    desk: Desk, acting: Acting, id: str, version: int, text: str, attached: Sequence[Attached | Uploaded] = ()
 ) -> Matter:
     """What a party has to say, with documents; the others are told."""
     text = said(text, "text")
@@ -87,7 +87,7 @@ async def decide(
     *,
     terms: Mapping[str, Any] | None = None,
     confirmed: Sequence[str] = (),
-    attached: Sequence[Attached] = (),
+    attached: Sequence[Attached | Uploaded] = (),
 ) -> Matter:
     """The decision, with reasons, recorded and carried out at once; both sides are told.
 

@@ -5,7 +5,7 @@ from typing import Any
 
 from tanglai.catalogue.model import Resource
 from tanglai.catalogue.rules import DeadlineKind
-from tanglai.catalogue.workflow.attachments import Attached
+from tanglai.catalogue.workflow.attachments import Attached, Uploaded
 from tanglai.catalogue.workflow.correction import ARTICLE, CorrectionAnswer, not_seen, reported
 from tanglai.catalogue.workflow.dispute import said
 from tanglai.catalogue.workflow.errors import NotPermitted
@@ -29,7 +29,7 @@ async def report(
     document: Mapping[str, Any],
     sees: Sees,
     *,
-    attached: Sequence[Attached] = (),
+    attached: Sequence[Attached | Uploaded] = (),
     key: str | None = None,
 ) -> Matter:
     """A report to the provider, whose clock starts where the rule set has one.
@@ -76,7 +76,7 @@ async def answer(
     version: int,
     answer: CorrectionAnswer,
     explanation: str,
-    attached: Sequence[Attached] = (),
+    attached: Sequence[Attached | Uploaded] = (),
 ) -> Matter:
     """What the check gave, explained; the reporter is told. It ends the clock, however late."""
     explanation = said(explanation, "explanation", ARTICLE)

@@ -19,8 +19,6 @@ from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import TRUE
 from tanglai.catalogue.model import Zone
 from tanglai.storage.database import PlatformDatabase
-from tanglai.storage.keys import MasterKey
-from tanglai.storage.migrate import upgrade
 from tanglai.storage.replica import Replica
 from tanglai.storage.workflow.desk import Desk
 from tests.disputes import CITY_AID, REGION_OFFICE, REGISTER, RESIDENTS, ROADS, Government, residents
@@ -89,9 +87,8 @@ REPORT = f"""mutation ($input: CorrectionInput!) {{
 
 
 @pytest.fixture
-async def town(database: str) -> AsyncIterator[Town]:
+async def town(platform: PlatformDatabase) -> AsyncIterator[Town]:
     """Phone is open to health in one city, and masked to the data office; row 3 of that city has none."""
-    await upgrade(database)
     rows = [
         {"handle": 1, "name": "a", "phone": "13800000001", "division": "640100", "illness": "flu"},
         {"handle": 2, "name": "b", "phone": "13800000002", "division": "640200", "illness": None},
@@ -99,29 +96,28 @@ async def town(database: str) -> AsyncIterator[Town]:
         {"handle": 4, "name": "d", "phone": "13800000004", "division": "640100", "illness": None},
     ]
     roads = [{"handle": 1, "name": "r", "plan": "p"}]
-    async with await PlatformDatabase.open(database, master_key=MasterKey(bytes(32))) as platform:
-        here = await Government.of(platform)
-        await platform.put_grants(
-            [
-                grant("g1", masks={}, quota=None),
-                grant("g2", CITY_AID, scope=TRUE, quota=None),
-                grant("g3", resource=ROADS, items=frozenset({"name"}), scope=TRUE, masks={}, quota=None),
-            ],
-            by="test",
-            reason="test",
+    here = await Government.of(platform)
+    await platform.put_grants(
+        [
+            grant("g1", masks={}, quota=None),
+            grant("g2", CITY_AID, scope=TRUE, quota=None),
+            grant("g3", resource=ROADS, items=frozenset({"name"}), scope=TRUE, masks={}, quota=None),
+        ],
+        by="test",
+        reason="test",
+    )
+    sources = MemorySources({"police-db": {"residents": rows, "roads": roads}})
+    audit = ListedAudit()
+    async with Replica(platform, Zone.INTRANET, fresh=0.0) as replica:
+        gateway = Gateway(
+            replica,
+            sources,  # type: ignore[arg-type]
+            audit,  # type: ignore[arg-type]
+            Seals((SealKey(1, bytes(range(64))),)),
+            MaskKey("m1", b"mask"),
+            desk=Desk(platform),
         )
-        sources = MemorySources({"police-db": {"residents": rows, "roads": roads}})
-        audit = ListedAudit()
-        async with Replica(platform, Zone.INTRANET, fresh=0.0) as replica:
-            gateway = Gateway(
-                replica,
-                sources,  # type: ignore[arg-type]
-                audit,  # type: ignore[arg-type]
-                Seals((SealKey(1, bytes(range(64))),)),
-                MaskKey("m1", b"mask"),
-                desk=Desk(platform),
-            )
-            yield Town(here, gateway, sources, audit, rows)
+        yield Town(here, gateway, sources, audit, rows)
 
 
 # --- corrections ----------------------------------------------------------------------------------------------------
@@ -204,7 +200,7 @@ async def test_a_source_that_is_down_is_told_and_nothing_is_kept(town: Town) -> 
     assert (refused["roles"], town.sources.calls) == (["applicant"], [])
 
 
-async def test_a_used_up_quota_is_told_and_a_denial_is_not(town: Town) -> None:
+async def test_a_used_up_quota_is_told_and_a_denial_is_not() -> None:
     who = Principal(DEPARTMENTS[HEALTH], "portal")
     request = GraphQLRequest("{ me { id } }", None, {}, {}, who, None, "en", "r", False)
     failures = (ErrorCode.QUOTA_EXCEEDED, ErrorCode.AUDIT_UNAVAILABLE, ErrorCode.SOURCE_TIMEOUT)

@@ -16,6 +16,17 @@ CREATE TABLE matter_attachment (
 )
 """
 
+_UPLOAD = """
+CREATE TABLE document_upload (
+    id text PRIMARY KEY,
+    department text NOT NULL REFERENCES department,
+    name text NOT NULL,
+    media_type text NOT NULL,
+    content bytea NOT NULL,
+    at timestamptz NOT NULL
+)
+"""
+
 STATEMENTS: tuple[str, ...] = (
     _ATTACHMENT,
     "COMMENT ON TABLE matter_attachment IS 'documents exchanged in a matter: at most 10 of each party, 2 MiB each'",
@@ -23,4 +34,9 @@ STATEMENTS: tuple[str, ...] = (
     # What is compressed already is what people attach.
     "ALTER TABLE matter_attachment ALTER COLUMN content SET STORAGE EXTERNAL",
     "CREATE TRIGGER z_keep BEFORE UPDATE OR DELETE OR TRUNCATE ON matter_attachment EXECUTE FUNCTION refuse_change()",
+    _UPLOAD,
+    "COMMENT ON TABLE document_upload IS 'documents sent over HTTP that wait to be attached, for a day'",
+    "ALTER TABLE document_upload ALTER COLUMN content SET STORAGE EXTERNAL",
+    "CREATE INDEX document_upload_department ON document_upload (department)",
+    "CREATE INDEX document_upload_at ON document_upload (at)",
 )

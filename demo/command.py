@@ -17,6 +17,7 @@ from demo.publication import application_for_diagnosis, catalogue_version, publi
 from demo.region import DemoRegion, DemoRegionError
 from demo.session import DEFAULT_PURPOSE, demo_session
 from demo.tour.items import item_lines
+from demo.tour.procedures import procedure_lines
 from demo.tour.rows import APPLIED_FOR_DIAGNOSIS, row_lines
 from demo.tour.running import Tour
 from demo.tour.states import state_lines
@@ -112,7 +113,13 @@ def _run_tour(region: DemoRegion) -> int:
     region.renew_platform()
     asyncio.run(publish(region.platform_url, draft))
     asyncio.run(put_past_the_check(region.platform_url, [application_for_diagnosis(draft, APPLIED_FOR_DIAGNOSIS)]))
-    lines = [*item_lines(world), *row_lines(world), *state_lines(world), *statistics_lines(world)]
+    lines = [
+        *item_lines(world),
+        *row_lines(world),
+        *state_lines(world),
+        *statistics_lines(world),
+        *procedure_lines(world),
+    ]
     settings = _settings(region, port=0, log_level="error")
     good: list[bool] = []
 

@@ -40,13 +40,13 @@ class Line:
     """One stop of the tour. `purposes` are the token's; `header` is the stated purpose, needed where it has several.
 
     `untouched`: the vehicle interface must not be asked meanwhile. `token` False sends none. `keep` names values of the
-    answer, by their path (`data.apply.id`), for variables of later lines. `patience`: seconds for which the question is
-    asked again while its answer is not the one that is expected.
+    answer, by their path (`data.apply.id`), for queries and variables of later lines. `patience`: seconds for which the
+    question is asked again while its answer is not the one that is expected.
     """
 
     title: str
     department: str
-    query: str
+    query: str | Callable[[Mapping[str, Any]], str]
     expected: Delivered | Refused
     purposes: tuple[str, ...] = ()
     header: str | None = None
@@ -111,7 +111,8 @@ class Tour:
             headers["Authorization"] = f"Bearer {token}"
         if line.header is not None:
             headers["Purpose"] = line.header
-        body: dict[str, Any] = {"query": line.query}
+        query = line.query if isinstance(line.query, str) else line.query(self._kept)
+        body: dict[str, Any] = {"query": query}
         if line.variables:
             body["variables"] = self._filled(line.variables)
         if line.extensions:

@@ -595,14 +595,13 @@ def _publication(world: World) -> list[Line]:
             query=_act(
                 "Entry",
                 "publishEntry(id: $id, version: 2)",
-                "state published { version shareClass } obligations { state deadlines { met overdue } }",
+                "state obligations { state deadlines { met overdue } }",
                 "$id: ID!",
             ),
             variables={"id": Kept("entry")},
             expected=_matter(
                 "Entry",
                 state="PUBLISHED",
-                published={"version": 1, "shareClass": "CONDITIONAL"},
                 obligations=[{"state": "MET", "deadlines": [{"met": True, "overdue": True}]}],
             ),
             **CATALOGUER,
@@ -610,10 +609,12 @@ def _publication(world: World) -> list[Line]:
         Line(
             "any department asks for it by the next request, Art. 7, 11(2)",
             "taxation",
-            query="{ data { civilAffairs { socialOrganisations(first: 1, orderBy: [{creditCode: ASC}]) { totalCount "
+            query='{ catalogue { resource(code: "302040/1") { version shareClass } } '
+            "data { civilAffairs { socialOrganisations(first: 1, orderBy: [{creditCode: ASC}]) { totalCount "
             "nodes { creditCode name registeredOn } } } } }",
             expected=Delivered(
-                tree(
+                {"catalogue": {"resource": {"version": 1, "shareClass": "CONDITIONAL"}}}
+                | tree(
                     "civilAffairs.socialOrganisations",
                     {
                         "totalCount": len(world.social_organisations),

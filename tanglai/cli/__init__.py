@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from tanglai.cli import audit, beside, calendar, catalogue, grants, operate, rules, schema, sources
+from tanglai.cli import audit, beside, calendar, catalogue, grants, operate, rules, schema, sources, spreadsheets
 
 app = typer.Typer(
     name="tanglai",
@@ -31,6 +31,7 @@ def _beside_a_demo(
 
 
 operate.register(app)
+spreadsheets.register(catalogue.app)
 app.add_typer(catalogue.app, name="catalogue")
 app.add_typer(sources.app, name="source")
 app.add_typer(grants.app, name="grant")

@@ -86,12 +86,12 @@ class Importer:
         finally:
             follower.close()
 
-    async def once(self) -> bool:
-        """Brings one import that waits to its end; whether there was one.
+    async def once(self, only: str | None = None) -> bool:
+        """Brings one import that waits to its end, `only` this one where it is given; whether there was one.
 
         Cancelled, it leaves the import to whoever comes next. Raises PolicyUnavailable; then it is left, too.
         """
-        held = await imports.claim(self._database, f"{self._node}-{uuid4().hex}")
+        held = await imports.claim(self._database, f"{self._node}-{uuid4().hex}", only)
         if held is None:
             return False
         try:

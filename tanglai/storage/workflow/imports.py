@@ -116,7 +116,7 @@ _CLAIM = """
 UPDATE catalogue_import SET worker = $1, attempts = attempts + 1,
                             alive_until = clock_timestamp() + make_interval(secs => $2)
 WHERE id = (SELECT id FROM catalogue_import WHERE state = 'RUNNING'
-            AND (alive_until IS NULL OR alive_until < clock_timestamp())
+            AND (alive_until IS NULL OR alive_until < clock_timestamp()) AND ($3::text IS NULL OR id = $3)
             ORDER BY started_at FOR UPDATE SKIP LOCKED LIMIT 1)
 RETURNING id, department, client, person, roles, request_id, content, attempts
 """
@@ -221,14 +221,16 @@ def _taken(id: str | None) -> InvalidAct:
 # --- work ------------------------------------------------------------------------------------------------------------
 
 
-async def claim(database: PlatformDatabase, worker: str) -> Held | None:
+async def claim(database: PlatformDatabase, worker: str, only: str | None = None) -> Held | None:
     """An import that nobody works on, held from now on by `worker`, a name that no other run has; None: there is none.
+
+    `only` is the one to look at, by default the one that waits for the longest.
 
     One that was left behind MOST_ATTEMPTS times without any progress is ended as failed instead.
     """
     while True:
         async with database.session() as connection:
-            row = await connection.fetchrow(_CLAIM, worker, HELD_SECONDS)
+            row = await connection.fetchrow(_CLAIM, worker, HELD_SECONDS, only)
         if row is None:
             return None
         held = Held(

@@ -36,6 +36,7 @@ from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
 from resolvers.sightings import sightings
+from resolvers.structures import describing
 from resolvers.subscriptions import Subscriptions, is_subscription
 from resolvers.under_way import (
     Context,
@@ -396,6 +397,7 @@ class Gateway:
             desk=self._desk,
             hooks=self._hooks,
             sees=sightings(self.execute, request, context.purpose),
+            describe=describing(self._sources, snapshot),
             request_id=request.request_id,
             node=self._node,
         )

@@ -11,6 +11,7 @@ from aiodataloader import DataLoader
 from authz.explain import AccessReport
 from authz.principal import Principal
 from authz.words import Language
+from tanglai.catalogue.checks import TableStructure
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.quotas import Counts
@@ -27,6 +28,9 @@ Explain: TypeAlias = Callable[[Resource, str | None], AccessReport]
 
 LoadUsed: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Counts]]]
 """What was used of grants today, by id."""
+
+Describe: TypeAlias = Callable[[Sequence[str]], Awaitable[Mapping[str, Sequence[TableStructure]]]]
+"""What sources say of themselves, by key; those that do not answer are left out."""
 
 MOST_TOLD = 4_000_000
 """Characters in which one request may be told rows of grants, in words and as predicates."""
@@ -56,7 +60,8 @@ class RequestContext:
     `load_versions` reads former versions of resources from the platform database, `load_used` what was used of quotas;
     None where it cannot be asked. `stream` is that of a subscription, None in other operations. `desk` is where the
     law's work is done, `hooks` what webhooks need besides; `sees` tells whether the requester is shown an item on a
-    data row. `told` counts the characters of rows in words and predicates, `carried` the bytes of attached documents.
+    data row, `describe` what sources say of their columns. `told` counts the characters of rows in words and
+    predicates, `carried` the bytes of attached documents.
     """
 
     snapshot: Snapshot
@@ -72,6 +77,7 @@ class RequestContext:
     desk: Desk | None = None
     hooks: Hooks | None = None
     sees: Sees | None = None
+    describe: Describe | None = None
     request_id: str = ""
     node: str = "tanglai"
     told: int = 0

@@ -19,7 +19,7 @@ from authz.decide import Asking, MaskKey
 from authz.explain import AccessReport, explain
 from authz.principal import Principal
 from authz.words import Language
-from schema.context import RequestContext
+from schema.context import Describe, RequestContext
 from schema.execution import execute_fixed
 from schema.unified import UnifiedSchema, build
 from tanglai.catalogue.model import (
@@ -94,6 +94,7 @@ class Office:
     language: Language = "en"
     zone: Zone = Zone.EXTRANET
     requests: Any = field(default_factory=lambda: count(1))
+    describe: Describe | None = None
     _snapshot: Snapshot | None = None
     _schema: UnifiedSchema | None = None
 
@@ -192,6 +193,7 @@ class Office:
             load_versions=self.platform.load_versions,
             grants=grants,
             desk=self.desk,
+            describe=self.describe,
             request_id=f"request-{next(self.requests)}",
         )
         return await execute_fixed(self._schema.graphql, document, context, variables)

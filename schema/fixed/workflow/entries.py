@@ -1,7 +1,7 @@
 """In charge of catalogue entries as GraphQL types: drafts, what stands against them, what they change and break."""
 
 import json
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, TypeAlias
@@ -24,6 +24,7 @@ from schema.fixed.workflow.matters import Matter, act_result, find_matter, matte
 from schema.fixed.workflow.obligations import Obligation
 from schema.fixed.workflow.results import Conflict, FieldProblem, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue import client_changes, model
+from tanglai.catalogue.checks import TableStructure
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.workflow import entry, versions
@@ -387,13 +388,45 @@ _NOTHING = _Seen(Examined(None, ()), None)
 async def _seen(info: Info, matter: matters.Matter) -> _Seen:
     context = info.context
     drafts = await context.office.read(lambda connection: entries.companions(connection, matter))
-    told = await entries.look(drafts, context.acting, context.snapshot, Checks())
+    told = await entries.look(drafts, context.acting, context.snapshot, await _checks(info, matter, drafts))
     new = {
         draft.code: told[id].resource
         for id, draft in drafts.items()
         if told[id].resource is not None or draft.change is EntryChange.RETIREMENT
     }
     return _Seen(told[matter.id], new if len(new) == len(drafts) else None)
+
+
+async def _checks(info: Info, matter: matters.Matter, drafts: Mapping[str, entry.EntryDraft]) -> Checks:
+    """What the sources that the drafts are bound to say of themselves (Art. 7).
+
+    Only sources of the entry's own department, and those that its resource comes from already: nobody learns of another
+    one's columns by guessing at them in a draft.
+    """
+    context, describe = info.context, info.context.describe
+    if describe is None:
+        return Checks()
+    bound = {draft.resource.get("source") for draft in drafts.values()}
+    published = [it for draft in drafts.values() if (it := context.snapshot.resources.get(draft.code)) is not None]
+    known = {it.binding.source for it in published}
+    known |= {key for key, source in context.snapshot.sources.items() if source.department == matter.provider}
+    keys = sorted(key for key in bound if isinstance(key, str) and key in known)
+
+    async def load(wanted: Sequence[str]) -> dict[str, Sequence[TableStructure] | None]:
+        told = await describe(wanted)
+        return {key: told.get(key) for key in wanted}
+
+    found = {key: await context.batched("structures", key, load) for key in keys}
+    return Checks(structures={key: tables for key, tables in found.items() if tables is not None})
+
+
+async def _told(info: Info, id: str) -> Checks:
+    """The checks of an act on the entry `id`, asked of its sources before the act begins."""
+    matter = await find_matter(info, ENTRY, id)
+    if matter is None or matter.closed:
+        return Checks()
+    drafts = await info.context.office.read(lambda connection: entries.companions(connection, matter))
+    return await _checks(info, matter, drafts)
 
 
 EntryResult: TypeAlias = Annotated[
@@ -472,7 +505,8 @@ class EntryMutations:
         self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
     ) -> EntryResult:
         desk, acting = info.context.office, info.context.acting
-        return await _done(lambda: entries.approve(desk, acting, number_of(id), version, note or ""))
+        checks = await _told(info, id)
+        return await _done(lambda: entries.approve(desk, acting, number_of(id), version, note or "", checks))
 
     @resolved(
         "Submits an approved entry to the competent department; the obligations that it names are met "
@@ -482,7 +516,8 @@ class EntryMutations:
         self, info: Info, id: IdArgument, version: VersionArgument, note: NoteArgument = None
     ) -> EntryResult:
         desk, acting = info.context.office, info.context.acting
-        return await _done(lambda: entries.submit(desk, acting, number_of(id), version, note or ""))
+        checks = await _told(info, id)
+        return await _done(lambda: entries.submit(desk, acting, number_of(id), version, note or "", checks))
 
     @resolved(
         "Publishes it, with those that go together with it. Under `ningxia-measures` the department does, role "
@@ -500,9 +535,16 @@ class EntryMutations:
         note: NoteArgument = None,
     ) -> EntryResult:
         desk, acting = info.context.office, info.context.acting
+        checks = await _told(info, id)
         return await _done(
             lambda: entries.publish(
-                desk, acting, number_of(id), version, accept_breaking=accept_breaking, note=note or ""
+                desk,
+                acting,
+                number_of(id),
+                version,
+                accept_breaking=accept_breaking,
+                note=note or "",
+                checks=checks,
             )
         )
 

@@ -1,12 +1,15 @@
 """Catalogue life as a frontend meets it: drafts, what stands against them, what breaks, local catalogues."""
 
 import json
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
+from connectors.protocol import ColumnStructure, TableStructure
 from tanglai.catalogue.model import Grant, GrantBasis
+from tanglai.catalogue.scalars import ScalarType
 from tanglai.storage.database import PlatformDatabase
 from tests.catalogues import make_item
 from tests.entries import draft, register, without
@@ -154,6 +157,33 @@ async def test_what_breaks_is_shown_and_accepted_by_its_mark(office: Office) -> 
     text = "{ inbox { notices { nodes { kind words } } } }"
     found = (await office.ask(HEALTH, text, roles="applicant"))["inbox"]["notices"]["nodes"]
     assert found == [{"kind": "RESOURCE_CHANGED", "words": "a resource that you hold a grant on changes"}]
+
+
+async def test_what_is_catalogued_is_what_the_source_has(office: Office) -> None:
+    asked: list[tuple[str, ...]] = []
+
+    async def describe(keys: Sequence[str]) -> dict[str, Sequence[TableStructure]]:
+        asked.append(tuple(keys))
+        names = ("number", "name", "phone", "division")
+        columns = [ColumnStructure(it, "text", ScalarType.TEXT, it != "number", it == "number") for it in names]
+        columns.append(ColumnStructure("handle", "bigint", ScalarType.LONG, False, True))
+        return {"main": (TableStructure(None, "permit", tuple(columns)),)}
+
+    office.describe = describe
+    document = draft(REGISTER)
+    document["items"][2]["column"] = "mobile"
+    done = await create(office, document)
+    assert [(it["field"], it["article"]) for it in done["problems"]] == [
+        (["document", "items", "2", "column"], "Art. 7")
+    ]
+    refused = await act(office, PUBLISH, id=done["id"], version=1)
+    assert [it["field"] for it in refused["problems"]] == [["document", "items", "2", "column"]]
+    assert asked == [("main",), ("main",)]  # once in each request
+    text = """mutation ($id: ID!, $patch: String) {
+      done: amendEntry(id: $id, version: 1, input: {patch: $patch}) { %s } }"""
+    done = await act(office, text, id=done["id"], patch='{"source": "of-somebody-else"}')
+    assert len(asked) == 2
+    assert [it["field"] for it in done["problems"]] == [["document", "source"]]
 
 
 async def test_audit_by_the_competent_department(order: Office) -> None:

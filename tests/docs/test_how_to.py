@@ -38,6 +38,7 @@ WORKED = [
     HOW_TO / "explore-as-an-analyst.md",
     HOW_TO / "federate.md",
     HOW_TO / "connect-a-source.md",
+    HOW_TO / "import-a-spreadsheet.md",
 ]
 
 
@@ -133,7 +134,9 @@ def test_a_page_works(page: Path, desk: Desk) -> None:
 
 
 def test_every_how_to_is_worked_through() -> None:
-    assert {*HOW_TO.glob("*.md")} - set(WORKED) == {HOW_TO / "run-in-production.md"}
+    # Those with departments of their own, or a node of their own, have a test of their own.
+    others = ("run-in-production.md", "webhooks.md", "suspend-and-end-grants.md")
+    assert {*HOW_TO.glob("*.md")} - set(WORKED) == {HOW_TO / name for name in others}
 
 
 def test_the_readmes_numbers_are_the_demos(desk: Desk) -> None:

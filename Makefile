@@ -51,7 +51,7 @@ mutants: $(VENV)/.dev  ## plants faults, each of which the oracle's tests must c
 fuzz: $(VENV)/.dev  ## random operations against the oracle for SECONDS=n; START=seed, OPERATIONS=n at most, JOBS=n processes, or SEED=n alone
 	@$(BIN)/python -m tests.oracle.fuzz $(if $(SEED),--seed $(SEED),$(or $(SECONDS),60) $(if $(START),--start $(START)) $(if $(OPERATIONS),--operations $(OPERATIONS)) --jobs $(or $(JOBS),1))
 
-bench: $(VENV)/.dev  ## measures; CASE=start or CASE=freshness runs one case
+bench: $(VENV)/.dev  ## measures; CASE=start, CASE=freshness or CASE=workflow runs one case
 	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE))
 
 workbench: ## rebuilds the workbench's assets (needs npm)

@@ -26,8 +26,8 @@ from schema.fixed.workflow.coordinations import Coordination
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
-    Position,
     ProposedTerms,
+    StatedPosition,
     positions,
     proposed_terms,
     with_documents,
@@ -139,7 +139,7 @@ class Consultation(Matter):
         return typed(Application, found) if found is not None else None
 
     @resolved("Everything that was said, with its documents, the oldest first.")
-    async def positions(self, info: Info) -> list[Position]:
+    async def positions(self, info: Info) -> list[StatedPosition]:
         return await positions(info, self._matter.id)
 
     @resolved("The terms that the provider proposes, until they are declined; null where there are none.")

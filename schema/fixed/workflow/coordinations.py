@@ -26,8 +26,8 @@ from schema.fixed.workflow.matters import (
 )
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
-    Position,
     ProposedTerms,
+    StatedPosition,
     positions,
     proposed_terms,
     with_documents,
@@ -62,7 +62,7 @@ class Coordination(Matter):
         return proposed_terms(terms) if terms is not None else None
 
     @resolved("Everything that was said here, with its documents, the oldest first.")
-    async def positions(self, info: Info) -> list[Position]:
+    async def positions(self, info: Info) -> list[StatedPosition]:
         return await positions(info, self._matter.id)
 
     @resolved("What was decided; null while nothing is.")

@@ -10,7 +10,7 @@ from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import IdArgument, KeyArgument, NoteArgument, VersionArgument
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
-from schema.fixed.workflow.positions import DocumentsArgument, Position, positions, with_documents
+from schema.fixed.workflow.positions import DocumentsArgument, StatedPosition, positions, with_documents
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.workflow.correction import CorrectionAnswer
 from tanglai.catalogue.workflow.machines import MatterKind
@@ -66,7 +66,7 @@ class Correction(Matter):
         return purpose(info, self._matter.document.get("purpose"))
 
     @resolved("What was said, the answer too, with its documents, the oldest first.")
-    async def positions(self, info: Info) -> list[Position]:
+    async def positions(self, info: Info) -> list[StatedPosition]:
         return await positions(info, self._matter.id)
 
     @resolved("What came of the check; null while nothing has.")

@@ -105,6 +105,7 @@ described(
         "CHANGE": "A running grant gets other terms.",
         "END": "A running grant ends.",
     },
+    name="CoordinationDecision",
 )
 described(
     CorrectionAnswer,

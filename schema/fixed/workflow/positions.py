@@ -61,7 +61,7 @@ class AttachedDocument:
 
 
 @strawberry.type(description="What a party said, with what it attached.")
-class Position:
+class StatedPosition:
     event: str = strawberry.field(description="The step that it was said with.")
     party: Party = strawberry.field(description="Which party.")
     by: str = strawberry.field(description="Who: a person, or else a client program.")
@@ -102,7 +102,7 @@ def proposed_terms(terms: Mapping[str, Any]) -> ProposedTerms:
     )
 
 
-async def positions(info: Info, matter: str) -> list[Position]:
+async def positions(info: Info, matter: str) -> list[StatedPosition]:
     """Everything that was said in a matter, or attached, the oldest first."""
     desk, context = info.context.office, info.context
     events = await context.batched(
@@ -116,7 +116,7 @@ async def positions(info: Info, matter: str) -> list[Position]:
         documents = [_document(it) for it in attached if it.version == event.version]
         if event.reason or documents:
             said.append(
-                Position(
+                StatedPosition(
                     event=event.event,
                     party=event.party,
                     by=event.person or event.client,

@@ -237,7 +237,7 @@ ACCEPT = f"""mutation ($id: ID!, $version: Int!) {{ acceptTerms(id: $id, version
 ESCALATE = f"""mutation ($id: ID!, $version: Int!) {{
     escalateConsultation(id: $id, version: $version, reason: "needed") {{
         ... on Consultation {{ state coordinator {{ code }} coordination {{ number version }} }} {NO_PROBLEM} }} }}"""
-DECIDE = f"""mutation ($id: ID!, $version: Int!, $decision: Decision!, $confirm: [String!]) {{
+DECIDE = f"""mutation ($id: ID!, $version: Int!, $decision: CoordinationDecision!, $confirm: [String!]) {{
     decideCoordination(
         id: $id, version: $version, decision: $decision, reason: "weighed", confirmDisclosure: $confirm
     ) {{

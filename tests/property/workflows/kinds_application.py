@@ -19,11 +19,10 @@ from tests.property.workflows.model import (
     resume,
 )
 
-ASKED = st.sampled_from(
-    (["phone"], ["phone", "address"], ["address", "phone", "division"], ["name"], ["name", "phone"], ["note", "phone"])
-)
-LACKS = st.sampled_from((None, None, None, None, "duty", "scenario"))
-TEXT = st.sampled_from(("why", "why", "why", " "))
+_LIKED = (["phone"], ["phone", "address"], ["address", "phone", "division"]) * 3
+ASKED = st.sampled_from((*_LIKED, ["name"], ["name", "phone"], ["note", "phone"]))
+LACKS = st.sampled_from((*[None] * 10, "duty", "scenario"))
+TEXT = st.sampled_from((*["why"] * 7, " "))
 FULL = {
     "purpose": "care",
     "duty": "medical aid to the poor",
@@ -54,7 +53,7 @@ def _draft(d: Draw, world: World) -> Given:
 
 
 def _new(d: Draw, world: World) -> Given:
-    return {"resource": d(st.sampled_from([*world.resources, *world.resources, "9/9"])), **_draft(d, world)}
+    return {"resource": d(st.sampled_from([*world.resources] * 6 + ["9/9"])), **_draft(d, world)}
 
 
 def _applicant(d: Draw, world: World, given: Given) -> tuple[str, str]:
@@ -178,7 +177,7 @@ def terms(given: Given) -> dict[str, Any]:
 
 
 def terms_drawn(d: Draw, world: World) -> Given:
-    few = st.sampled_from((None, None, None, ["phone"], ["address"], ["note"], ["phone", "name"]))
+    few = st.sampled_from((*[None] * 4, ["phone"], ["phone"], ["address"], ["note"], ["phone", "name"]))
     return {"items": d(few)}
 
 
@@ -191,7 +190,7 @@ def _supplement_drawn(d: Draw, world: World) -> Given:
 
 
 def _points(d: Draw, world: World) -> Given:
-    return {"points": d(st.sampled_from((["SCENARIO"], ["DUTY", "DUTY"], [])))}
+    return {"points": d(st.sampled_from((["SCENARIO"], ["SCENARIO"], ["DUTY", "DUTY"], [])))}
 
 
 ACTS = (
@@ -253,6 +252,7 @@ ACTS = (
         ("WITHDRAW",),
         _withdraw,
         lambda desk, by, id, v, g: applications.withdraw(desk, by, id, v),
+        rare=True,
     ),
     Act(
         "APPLICATION",

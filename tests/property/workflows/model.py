@@ -1,6 +1,6 @@
-"""In charge of a simple model of the law's work: what is open, whom it waits for, until when, and what must come of it.
+"""In charge of a simple model of the law's work: what is open, whom it waits for, until when, and what comes of it.
 
-An act of the model is a function of an `Attempt`. It says what stands against the act, and what it does if nothing does.
+An act of the model is a function of an `Attempt`: it says what stands against the act, and what it does if nothing.
 """
 
 import copy
@@ -151,6 +151,9 @@ class World:
     def grant(self, id: Any) -> Grant | None:
         return next((one for one in self.grants if one.id == id), None) if id is not None else None
 
+    def running(self) -> list[Grant]:
+        return [grant for grant in self.grants if grant.state in RUNNING]
+
     def open(self, kind: str | None = None) -> list[Matter]:
         return [one for one in self.matters if not one.closed and kind in (None, one.kind)]
 
@@ -158,7 +161,7 @@ class World:
         return code in self.resources and not self.resources[code or ""].retired
 
     def grantable(self, code: str | None, requester: str | None, items: Iterable[str], *, hidden: bool) -> bool:
-        """Whether such a grant can be: of what is published, another's, and not of what is not shared unless `hidden`."""
+        """Whether such a grant can be: of another's published data, and of what is not shared only if `hidden`."""
         found = set(items)
         return (
             self.published(code)
@@ -170,7 +173,7 @@ class World:
 
 
 class Attempt:
-    """One act on a copy of the world. What stands against it gathers in `faults`; `form` what is seen without reading."""
+    """One act on a copy of the world. `faults` is what stands against it; `form`: that is seen without reading."""
 
     def __init__(self, world: World, who: Person, matter: Matter | None = None) -> None:
         self.world, self.who, self.main = world, who, matter
@@ -333,6 +336,13 @@ def look_after(world: World) -> None:
                 world.notices.append((matter, clock.department, "DEADLINE_NEAR"))
 
 
+def tell_all(world: World) -> None:
+    """What is not told yet of grants is told."""
+    attempt = Attempt(world, PLATFORM)
+    for grant in dict.fromkeys(grant for grant, _ in world.news):
+        attempt.spread(grant)
+
+
 def pause(clock: Clock | None, day: date) -> None:
     if clock is not None:
         clock.paused_on = day
@@ -354,8 +364,9 @@ Draw = Callable[[Any], Any]
 class Act:
     """One line of a kind's table: the model's act beside the program's.
 
-    `draw` makes what is given: for an act that opens (`events` empty) with whom it suits, department and role. `fits`
-    says by the model whether the act is worth a try on a matter.
+    `draw` makes what is given, `suits` for an act that opens (`events` empty) whom it suits: department and role.
+    `keyed`: a request of one name opens once. `rare` acts end much and lead nowhere;
+    `apt` says whether there is something to open a matter about.
     """
 
     kind: str
@@ -365,6 +376,9 @@ class Act:
     run: Callable[..., Any]
     draw: Callable[[Draw, World], Given] = lambda d, world: {}
     suits: Callable[[Draw, World, Given], tuple[str, str]] | None = None
+    keyed: bool = True
+    rare: bool = False
+    apt: Callable[[World], bool] = lambda world: True
 
     @property
     def opens(self) -> bool:
@@ -401,6 +415,8 @@ class Foreseen:
 
 
 DONE = "done"
+_ANY_DOC = {"items": [], "lacks": None, "reply": None, "before": frozenset[str](), "days": 0}
+"""What the model reads of a matter that is not there, to say what is malformed all the same."""
 
 
 def foresee(world: World, command: Command) -> Foreseen:
@@ -418,7 +434,7 @@ def foresee(world: World, command: Command) -> Foreseen:
     else:
         matter = after.matter(command.id)
         if matter is None or matter.kind != command.act.kind or not matter.readable(who.department):
-            stranger = Matter(command.act.kind, world.rules)
+            stranger = Matter(command.act.kind, world.rules, doc=dict(_ANY_DOC))
             attempt = Attempt(after, who, stranger)
             command.act.model(attempt, stranger, command.given)
             return Foreseen(frozenset({"NotFound"} | ({"InvalidAct"} if attempt.form else set())), world, None)

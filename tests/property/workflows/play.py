@@ -1,22 +1,26 @@
-"""In charge of the stateful test itself: random people act through all workflows, and the model knows what must come."""
+"""In charge of the stateful test itself: random people act through all workflows, and the model knows what comes."""
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from datetime import date
 from itertools import count
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
+from tanglai.storage.embedded import EmbeddedPostgres
 from tests.property.workflows import law
 from tests.property.workflows.kinds import ACTS
 from tests.property.workflows.law import DEPARTMENTS, STEPS
 from tests.property.workflows.model import (
     DONE,
+    PLATFORM,
     Act,
+    Attempt,
     Command,
     Draw,
     Foreseen,
@@ -25,8 +29,9 @@ from tests.property.workflows.model import (
     World,
     foresee,
     look_after,
+    tell_all,
 )
-from tests.property.workflows.stage import Picture, Stage, days, new_world, settle
+from tests.property.workflows.stage import Copies, Picture, Stage, days, new_world, settle
 
 T = TypeVar("T")
 LAST = date(2026, 10, 30)
@@ -44,16 +49,21 @@ CAST = {
 """People of every department: with one duty each, with all (who may not pass their own act), and with none."""
 
 OPENERS = tuple(act for act in ACTS if act.opens)
+APPLY = next(act for act in ACTS if act.name == "apply")
+APPROVE = next(act for act in ACTS if act.kind == "APPLICATION" and act.name == "approve")
 MOVERS = tuple(act for act in ACTS if not act.opens)
 
 
 class Theatre:
     """Where plays take place: one event loop, and fresh databases. `tally` counts what came of acts, over all plays."""
 
-    def __init__(self, fresh: Callable[[], str], drop: Callable[[str], None], workers: int = 1) -> None:
-        self.fresh, self.drop, self.workers = fresh, drop, workers
+    def __init__(self, server: EmbeddedPostgres, workers: int = 1) -> None:
+        self.server, self.workers = server, workers
+        # Its own loop, which is not set as that of the thread: the other tests have theirs.
         self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.copies = Copies(server)
         self.tally: Counter[str] = Counter()
+        self.run(self.copies.prepare())
 
     def run(self, awaitable: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -79,18 +89,24 @@ class Deviser:
         self.numbers = count(1)
 
     def opening(self, d: Draw, world: World) -> Command:
-        act: Act = d(st.sampled_from(OPENERS))
+        usual = [act for act in OPENERS if not act.rare or not d(st.integers(0, 7))]
+        act: Act = d(st.sampled_from([act for act in usual if act.apt(world) or not d(st.integers(0, 15))]))
         given = act.draw(d, world)
         assert act.suits is not None
-        return Command(act, suitable(d, *act.suits(d, world, given)), given, key=f"k{next(self.numbers)}")
+        return self._named(Command(act, suitable(d, *act.suits(d, world, given)), given))
+
+    def _named(self, command: Command) -> Command:
+        return replace(command, key=f"k{next(self.numbers)}") if command.act.keyed else command
 
     def likely(self, d: Draw, world: World) -> Command:
         """A step that an open matter has, by somebody whose it is."""
         found = world.open()
         if not found:
             return self.opening(d, world)
-        matter: Matter = d(st.sampled_from(found[-12:]))
+        matter: Matter = d(st.sampled_from(found[-8:]))
         acts = [act for act in MOVERS if act.kind == matter.kind and self._by(act, matter)]
+        if d(st.integers(0, 7)):
+            acts = [act for act in acts if not act.rare] or acts
         if not acts:
             return self.opening(d, world)
         act: Act = d(st.sampled_from(acts))
@@ -108,7 +124,7 @@ class Deviser:
         act: Act = d(st.sampled_from(ACTS))
         given = act.draw(d, world)
         if act.opens:
-            return Command(act, anybody(d), given, key=f"k{next(self.numbers)}")
+            return self._named(Command(act, anybody(d), given))
         known = [one for one in world.matters if one.kind == act.kind] or world.matters
         matter: Matter | None = d(st.sampled_from(known)) if known else None
         if matter is None or not d(st.integers(0, 9)):
@@ -131,9 +147,9 @@ class Play(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.name = self.theatre.fresh()
+        self.url = self.run(self.theatre.copies.fresh())
         self.stack = AsyncExitStack()
-        self.stage = self.run(self.stack.enter_async_context(Stage.open(self.name, self.theatre.workers)))
+        self.stage = self.run(self.stack.enter_async_context(Stage.open(self.url, self.theatre.workers)))
         self.world = new_world()
         self.deviser = Deviser()
         self.opened: list[Command] = []
@@ -147,7 +163,18 @@ class Play(RuleBasedStateMachine):
             self.check_readers()
         finally:
             self.run(self.stack.aclose())
-            self.theatre.drop(self.name)
+            self.run(self.theatre.copies.drop(self.url))
+
+    @initialize(data=st.data())
+    def begin(self, data: st.DataObject) -> None:
+        """Two grants to begin with, one of either provider, by the ordinary way."""
+        for provider, requester in ((law.POLICE, law.HEALTH), (law.CITY_POLICE, law.COUNTY)):
+            code = next(code for code, it in self.world.resources.items() if it.provider == provider)
+            given = {"resource": code, "items": ["phone", "address"], "lacks": None}
+            self.do(Command(APPLY, Person(requester, "ma", CAST["ma"]), given))
+            matter = self.world.matters[-1]
+            reviewer = Person(provider, "wang", CAST["wang"])
+            self.do(Command(APPROVE, reviewer, {"items": None}, matter.id, matter.version))
 
     # --- rules ---
 
@@ -175,9 +202,30 @@ class Play(RuleBasedStateMachine):
         if self.world.day + days(count) <= LAST:
             self.world.day += days(count)
             look_after(self.world)
+            tell_all(self.world)
             self.stage.show(self.world)
             self.run(self.stage.look_after())
             self.compare("days passed")
+
+    @rule(data=st.data(), state=st.sampled_from(("ACTIVE", "SUSPENDED", "ENDED")))
+    def operator_acts(self, data: st.DataObject, state: str) -> None:
+        """At the command line, past all workflows."""
+        found = [grant for grant in self.world.running() if grant.state != state]
+        if found:
+            grant = data.draw(st.sampled_from(found))
+            Attempt(self.world, PLATFORM).become(grant, state)
+            self.run(self.stage.set_state(str(grant.id), state))
+            self.compare(f"{grant.id} was made {state}")
+
+    @rule(data=st.data())
+    def validity_ends(self, data: st.DataObject) -> None:
+        found = self.world.running()
+        if found and not data.draw(st.integers(0, 2)):
+            grant = data.draw(st.sampled_from(found))
+            Attempt(self.world, PLATFORM).become(grant, "EXPIRED")
+            tell_all(self.world)
+            self.run(self.stage.expire(str(grant.id)))
+            self.compare(f"{grant.id} expired")
 
     @rule()
     def other_rules(self) -> None:
@@ -199,7 +247,7 @@ class Play(RuleBasedStateMachine):
             assert foreseen.main is not None
             main = foreseen.main
             assert (row.id, row.state, row.version) == (main.id, main.state, main.version), f"{command} answered {row}"
-            if command.act.opens and command not in self.opened:
+            if command.key is not None and command not in self.opened:
                 self.opened.append(command)
 
     def compare(self, what: str) -> None:

@@ -1,17 +1,24 @@
-"""In charge of the model's counterpart: a real database with people who act, and what of it is compared with the model."""
+"""In charge of the model's counterpart: a real database with people who act, and what of it is compared."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, time, timedelta
 from itertools import permutations
 from typing import Any, Self
+from uuid import uuid4
 
+import asyncpg
+
+from tanglai.catalogue.model import GrantState
 from tanglai.catalogue.rules import rule_set
 from tanglai.catalogue.workflow.errors import WorkflowError
 from tanglai.catalogue.workflow.parties import Acting, by_platform
 from tanglai.storage.database import PlatformDatabase
+from tanglai.storage.embedded import EmbeddedPostgres
 from tanglai.storage.errors import PolicyUnavailable
+from tanglai.storage.migrate import upgrade
 from tanglai.storage.rows import decode
 from tanglai.storage.workflow import clerk, grant_endings, reading
 from tanglai.storage.workflow.desk import Desk
@@ -38,14 +45,38 @@ Picture = dict[str, Any]
 OUTAGE = "PolicyUnavailable"
 
 
-async def furnish(platform: PlatformDatabase) -> None:
-    """The catalogue of the plays, in an empty platform database."""
-    await Office.open(platform, RESOURCES)
-
-
 def new_world() -> World:
     resources = {it.code: Published(it.provider, it.title) for it in RESOURCES}
     return World(law.MEASURES, START, resources)
+
+
+class Copies:
+    """Fresh databases of a server, each a copy of one with the catalogue of the plays."""
+
+    def __init__(self, server: EmbeddedPostgres) -> None:
+        self.server = server
+        self.made = f"stage_{uuid4().hex}"
+
+    async def prepare(self) -> None:
+        await asyncio.to_thread(self.server.create_database, self.made)
+        await upgrade(self.server.url(self.made))
+        async with await PlatformDatabase.open(self.server.url(self.made)) as platform:
+            await Office.open(platform, RESOURCES)
+
+    async def fresh(self) -> str:
+        name = f"play_{uuid4().hex}"
+        await self._admin(f"CREATE DATABASE {name} TEMPLATE {self.made} STRATEGY FILE_COPY")
+        return self.server.url(name)
+
+    async def drop(self, url: str) -> None:
+        await self._admin(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    async def _admin(self, sql: str) -> None:
+        connection = await asyncpg.connect(self.server.url("postgres"))
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close()
 
 
 class Stage:
@@ -90,13 +121,16 @@ class Stage:
         desk, acting = await self._platform()
         await clerk.flag_missed(desk, acting)
         await clerk.remind(desk, acting)
+        await grant_endings.expire_due(desk, acting)
 
-    async def expire(self) -> None:
+    async def expire(self, grant: str) -> None:
+        """The end of the grant's validity comes."""
+        async with self.workers[0].platform.session() as connection:
+            await connection.execute("UPDATE data_grant SET valid_to = clock_timestamp() WHERE id = $1", grant)
         await grant_endings.expire_due(*(await self._platform()))
 
-    async def execute(self, sql: str, *arguments: Any) -> None:
-        async with self.workers[0].platform.session() as connection, connection.transaction():
-            await connection.execute(sql, *arguments)
+    async def set_state(self, grant: str, state: str) -> None:
+        await self.workers[0].platform.set_grant_state(grant, GrantState(state), by="operator", reason="test")
 
     async def observe(self) -> Picture:
         return await self.workers[0].desk.read(_observe)

@@ -63,13 +63,14 @@ async def test_no_redirect_is_followed() -> None:
 
 
 async def test_no_other_host_is_asked(monkeypatch: pytest.MonkeyPatch) -> None:
-    async with receiving() as receiver, receiving() as other, client(receiver) as sender:
-        status, problem = await send(sender, other.url)
-        assert status is None
-        assert problem == "the operator of this platform allows no webhooks to this host"
-        monkeypatch.setenv("HTTP_PROXY", other.url)
-        monkeypatch.setenv("ALL_PROXY", other.url)
-        assert await send(sender, receiver.url) == (204, None)
+    async with receiving() as receiver, receiving() as other:
+        for name in ("HTTP_PROXY", "http_proxy", "ALL_PROXY"):
+            monkeypatch.setenv(name, other.url)
+        async with client(receiver) as sender:
+            status, problem = await send(sender, other.url)
+            assert status is None
+            assert problem == "the operator of this platform allows no webhooks to this host"
+            assert await send(sender, receiver.url) == (204, None)
         assert other.requests.empty()
 
 

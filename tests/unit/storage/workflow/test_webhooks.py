@@ -241,6 +241,21 @@ async def test_nodes_share_the_work(office: Office, url: str) -> None:
     assert len(ids) == len(set(ids)) == 60
 
 
+async def test_nobody_waits_for_what_another_is_taking(office: Office) -> None:
+    await office.register()
+    for _ in range(3):
+        await office.notify()
+    async with office.platform.session() as connection:
+        taking = connection.transaction()
+        await taking.start()
+        mine = await connection.fetch(webhooks._TAKE, 2, 2, timedelta(minutes=1), [], [])
+        async with asyncio.timeout(10):
+            others = await webhooks.take(office.platform, 10)
+        await taking.commit()
+    assert (len(mine), len(others)) == (2, 1)
+    assert {row["id"] for row in mine}.isdisjoint({attempt.delivery.id for attempt in others})
+
+
 async def test_one_webhook_leaves_room_for_the_others(office: Office) -> None:
     busy, _ = await office.register(URL, "notice.MANY")
     calm, _ = await office.register(URL, "notice.ONE")

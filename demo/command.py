@@ -10,9 +10,11 @@ import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 
 from demo.data.world import World
+from demo.matters import open_matters
 from demo.publication import application_for_diagnosis, catalogue_version, publish, put_past_the_check, read_catalogue
 from demo.region import DemoRegion, DemoRegionError
 from demo.session import DEFAULT_PURPOSE, demo_session
@@ -190,6 +192,7 @@ def _publish_once(region: DemoRegion, draft: Draft) -> None:
     version = catalogue_version()
     if not mark.exists() or mark.read_text() != version:
         asyncio.run(publish(region.platform_url, draft))
+        asyncio.run(open_matters(region.platform_url, datetime.now(UTC)))
         mark.write_text(version)
 
 

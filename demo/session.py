@@ -6,6 +6,10 @@ from tanglai.catalogue.model import Department, Purpose
 from tanglai.server.demo_session import DemoExample, DemoSession
 
 DEFAULT_DEPARTMENT, DEFAULT_PURPOSE = "taxation", "TAX-COLLECTION"
+EVERYBODY = frozenset({"applicant", "reviewer", "cataloguer", "head", "auditor", "client-administrator"})
+"""Roles of the workbench's people in every department, so that one person can try both sides of the law's work."""
+
+COMPETENT = frozenset({"coordinator", "supervisor"})
 OWN_DATA = frozenset({"data.own"})
 PROVIDERS = (
     "public-security",
@@ -179,20 +183,103 @@ EXAMPLES = (
 }
 """,
     ),
+    DemoExample(
+        "收件箱：待办按期限排列，还剩几个工作日",
+        "The inbox: what waits, by due date, with the working days that are left",
+        "public-security",
+        "HOUSEHOLD-REGISTRATION",
+        """{
+  inbox {
+    waiting
+    overdue
+    tasks {
+      nodes {
+        dueOn
+        workingDaysLeft
+        matter {
+          number
+          kind
+          stateWords
+          requester { name }
+          mySteps
+          ... on Application { items purpose { title } duty legalBasis }
+        }
+      }
+    }
+    notices(last: 5) { nodes { at words } }
+  }
+}
+""",
+    ),
+    DemoExample(
+        "申请有条件共享的数据：十个工作日内答复",
+        "Apply for conditional data: a reply within ten working days",
+        "taxation",
+        "TAX-COLLECTION",
+        """mutation Apply {
+  apply(
+    input: {
+      resource: "1010101/1"
+      items: ["phone"]
+      purpose: "TAX-COLLECTION"
+      duty: "送达税务文书"
+      legalBasis: "税收征收管理法实施细则第一百零一条"
+    }
+  ) {
+    __typename
+    ... on Application {
+      number
+      stateWords
+      provider { name }
+      deadlines { dueOn workingDays provisional articleWords }
+    }
+    ... on ActError { code message articleWords }
+    ... on InvalidAct { problems { field code message article } }
+  }
+}
+""",
+    ),
+    DemoExample(
+        "监督评价：谁按时更新目录、按时答复，权重公开",
+        "Supervision: who updates and replies in time, the weights shown",
+        "data-office",
+        "POPULATION-ANALYSIS",
+        """query Evaluation($from: Date!, $to: Date!) {
+  supervision(from: $from, to: $to) {
+    ... on Supervision {
+      weights { code weight article }
+      departments {
+        rank
+        points
+        department { name }
+        deadlines { kind due onTime late overdue medianWorkingDays }
+        overdueNow { kind count }
+      }
+    }
+    ... on ActError { message }
+  }
+}
+""",
+        {"from": "2026-01-01", "to": "2026-12-31"},
+    ),
 )
 """Each shows one rule at work and runs as its department, for its purpose."""
 
 
 def demo_session(departments: Iterable[Department], purposes: Iterable[Purpose]) -> DemoSession:
     """The session over the catalogue's departments and purposes; the default is Taxation, collecting taxes."""
+    known = tuple(departments)
     order = [DEFAULT_DEPARTMENT, *dict.fromkeys(example.department for example in EXAMPLES)]
     return DemoSession(
-        departments=tuple(
-            sorted(departments, key=lambda d: (order.index(d.key) if d.key in order else len(order), d.code))
-        ),
+        departments=tuple(sorted(known, key=lambda d: (order.index(d.key) if d.key in order else len(order), d.code))),
         purposes=tuple(purposes),
         department=DEFAULT_DEPARTMENT,
         purpose=DEFAULT_PURPOSE,
         examples=EXAMPLES,
-        roles=dict.fromkeys(PROVIDERS, OWN_DATA),
+        roles={
+            one.key: EVERYBODY
+            | (OWN_DATA if one.key in PROVIDERS else frozenset())
+            | (COMPETENT if one.competent else frozenset())
+            for one in known
+        },
     )

@@ -23,6 +23,7 @@ from tanglai.catalogue.checks import check
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.checks_draft import draft_from_files
 from tanglai.catalogue.files import parse_file
+from tanglai.catalogue.workflow.parties import Role
 from tests.docs.documents import HOW_TO, Block, blocks, pages
 
 BLOCKS = [block for page in pages() for block in blocks(page)]
@@ -53,8 +54,11 @@ def with_resources_of(page: Path, schema: UnifiedSchema) -> UnifiedSchema:
 @pytest.mark.parametrize("block", QUERIES, ids=str)
 def test_who_asks_is_a_department_for_a_purpose_of_the_demo(block: Block, demo_schema: UnifiedSchema) -> None:
     word, department, purpose = block.note.split(" ")
-    assert word == "as:"
     assert department in demo_schema.snapshot.department_by_key
+    if word == "by:":  # by somebody in a role, on a page that a test of its own works through
+        assert purpose in set(Role)
+        return
+    assert word == "as:"
     assert purpose in demo_schema.snapshot.purposes
 
 

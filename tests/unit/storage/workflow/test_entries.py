@@ -381,6 +381,24 @@ async def test_both_ends_of_a_relation_are_published_together(office: Office) ->
     assert (other.state, other.closed) == ("PUBLISHED", True)
 
 
+async def test_departments_that_name_each_others_entries_agree(office: Office) -> None:
+    one, two = ends()
+    source = Source("clinic", "诊所系统", HEALTH, "postgresql", office.zone, {"url": {"env": "CLINIC"}})
+    await office.platform.publish(CatalogueChange(by="test", sources=(source,)))
+    theirs = replace(two, provider=HEALTH, binding=replace(two.binding, source="clinic"))
+    second = await create(office, EntryInput(draft(theirs)), HEALTH)
+    first = await create(office, EntryInput(draft(one), together=(second.id,)))
+    assert await problems(publish(office, first)) == [("together", ProblemCode.NOT_ALLOWED)]
+    assert (await published(office, "301/2")) is None
+    acting = await office.acting(HEALTH, "cataloguer")
+    await entries.amend(office.desk, acting, second.id, 1, EntryInput(together=(first.id,)))
+    assert (await publish(office, first)).state == "PUBLISHED"
+    found = await published(office, "301/2")
+    assert found is not None
+    assert found.provider == HEALTH
+    assert [it[0] for it in await notices(office, HEALTH)] == ["ENTRY_PUBLISHED"]
+
+
 async def test_a_retirement_with_notice(office: Office) -> None:
     await office.platform.put_grants([grant(office)])
     applicant = await office.acting(COUNTY, "applicant")

@@ -71,9 +71,11 @@ async def _with_uploads(work: Work, given: Sequence[Attached | Uploaded]) -> lis
     """What was sent before in the place of its id; it waits no longer once the act is done."""
     ids = [it.id for it in given if isinstance(it, Uploaded)]
     rows = await work.connection.fetch(
-        "DELETE FROM document_upload WHERE id = ANY($1) AND department = $2 RETURNING id, name, media_type, content",
+        "DELETE FROM document_upload WHERE id = ANY($1) AND department = $2 AND at >= $3 "
+        "RETURNING id, name, media_type, content",
         [id for id in ids if id.isprintable()],
         work.acting.department,
+        work.acting.now - UPLOAD_KEPT,
     )
     sent = {row["id"]: Attached(row["name"], row["media_type"], row["content"]) for row in rows}
     unknown = [

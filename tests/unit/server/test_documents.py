@@ -150,8 +150,8 @@ async def test_waiting_is_bounded_in_number_and_time(post: Post) -> None:
         last = await post.sent(b"x")
     assert (await post.send(b"x")).status_code == 422
     await post.sent(b"x", POLICE)
+    with pytest.raises(InvalidAct, match="no document"):
+        await consultations.open_consultation(post.here.desk, post.here.applicant(days=2), wanted(), attached=[last])
     post.office.now += timedelta(days=1, seconds=1)
     await post.sent(b"x")
     assert len(await post.here.rows("SELECT 1 FROM document_upload")) == 1
-    with pytest.raises(InvalidAct):
-        await consultations.open_consultation(post.here.desk, post.here.applicant(), wanted(), attached=[last])

@@ -35,6 +35,8 @@ INBOX = """{ inbox { waiting overdue nextDue unread
 OPEN = """{ applications(side: PROVIDER, states: ["SUBMITTED"], first: 50) {
   totalCount pageInfo { hasNextPage } nodes { number state requester { name } purpose { title } } } }"""
 SEARCH = '{ catalogue { search(text: "事项 %d", first: 20) { totalCount nodes { code title provider { name } } } } }'
+RECORDS = """{ usageRecords(first: 50) { ... on UsageRecords { records {
+  pageInfo { hasNextPage } nodes { at client items rows department { name } resource { title } } } } } }"""
 SUPERVISION = """{ supervision(from: "%s", to: "%s") { __typename ... on Supervision { useAsOf departments {
   department { key } rank points rates { code rate } deadlines { kind due onTime late overdue medianWorkingDays }
   overdueNow { kind count } refusals { reason count } grants grantsUnused asked { purposeCode requests rows }
@@ -43,6 +45,7 @@ CASES: dict[str, tuple[str, Callable[[int], str]]] = {
     "inbox": ("reviewer", lambda _: INBOX),
     "open_applications": ("reviewer", lambda _: OPEN),
     "search": ("reviewer", lambda n: SEARCH % (n * 37 % workflow_data.RESOURCES)),
+    "usage_records": ("reviewer", lambda _: RECORDS),
     "supervision_quarter": ("supervisor", lambda _: SUPERVISION % ("2026-09-01", "2026-11-30")),
     "supervision_year": ("supervisor", lambda _: SUPERVISION % ("2025-11-21", "2026-11-20")),
 }

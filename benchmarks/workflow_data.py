@@ -37,6 +37,7 @@ RESOURCES = 5_000
 OPEN = 10_000
 CLOSED = 20_000
 GRANTS = 2_000
+USES = 30_000
 REGION, CITIES = "640000", ("640100", "640200", "640300", "640400", "640500")
 TODAY = date(2026, 11, 20)
 NOW = datetime(2026, 11, 20, 2, 0, tzinfo=UTC)
@@ -95,6 +96,7 @@ async def fill(
     open: int = OPEN,
     closed: int = CLOSED,
     grants: int = GRANTS,
+    uses: int = USES,
 ) -> Region:
     """Fills an empty platform database; in some seconds."""
     known = departments()
@@ -139,6 +141,7 @@ async def fill(
         await _grants(connection, people, grants, resources)
         await _applications(connection, people, open, closed, resources)
         await _obligations(connection, people)
+        await _uses(connection, people, resources, uses)
     async with database.session() as connection:
         await connection.execute("VACUUM (ANALYZE)")
     return people
@@ -282,3 +285,55 @@ async def _obligations(connection: Any, people: Region) -> None:
         FROM matter WHERE kind = 'OBLIGATION'
         """
     )
+
+
+_USES = (
+    """
+    INSERT INTO audit_record (request_id, at, department, client, purpose, operation_name, operation_hash,
+                              document_kind, paths, items, grants, rows, outcome, codes, duration_us, node)
+    SELECT 'r-' || n, $3::timestamptz - make_interval(mins => ($4 - n)::int),
+           ($1::text[])[1 + n % cardinality($1::text[])],
+           'client-' || n % 7, 'licensing', 'Q' || n % 50, md5((n % 50)::text), 'stored',
+           '{}',
+           jsonb_build_object('3010101/' || n % $2, ARRAY['name', 'number']), ARRAY['G-' || 1 + n % 2000],
+           jsonb_build_object('3010101/' || n % $2, 10), 'ALLOWED', '{}', 100, 'bench'
+    FROM generate_series(1, $4::int) n
+    """,
+    """
+    INSERT INTO usage_entry (record, resource, provider, department)
+    SELECT a.id, v.code, v.provider, a.department
+    FROM audit_record a CROSS JOIN LATERAL jsonb_object_keys(a.items) k JOIN resource_version v ON v.code = k
+    """,
+    "INSERT INTO grant_entry (grant_id, record) SELECT grants[1], id FROM audit_record",
+    """
+    INSERT INTO record_day (day, first_record)
+    SELECT (at AT TIME ZONE 'Asia/Shanghai')::date, min(id) FROM audit_record GROUP BY 1
+    """,
+    """
+    INSERT INTO client_use (resource, department, client, purpose, day, requests, rows, denied, last_use)
+    SELECT e.resource, e.department, a.client, 'licensing', (at AT TIME ZONE 'Asia/Shanghai')::date, count(*), 10, 0,
+           max(at)
+    FROM usage_entry e JOIN audit_record a ON a.id = e.record GROUP BY 1, 2, 3, 4, 5
+    """,
+    """
+    INSERT INTO item_use (resource, item, department, client, requests, last_use)
+    SELECT resource, item, department, client, sum(requests), max(last_use)
+    FROM client_use CROSS JOIN unnest(ARRAY['name', 'number']) item GROUP BY 1, 2, 3, 4
+    """,
+    """
+    INSERT INTO operation_use (resource, department, client, operation_hash, operation_name, document_kind, items,
+                               requests, last_use)
+    SELECT e.resource, e.department, a.client, a.operation_hash, a.operation_name, 'stored', ARRAY['name', 'number'],
+           count(*), max(at)
+    FROM usage_entry e JOIN audit_record a ON a.id = e.record GROUP BY 1, 2, 3, 4, 5
+    """,
+    "UPDATE usage_progress SET counted = $1, settled = $1, settled_at = $2, as_of = $2",
+)
+
+
+async def _uses(connection: Any, people: Region, resources: int, count: int) -> None:
+    """One request a minute until now, counted."""
+    for statement in _USES[:-1]:
+        known = (list(people.requesters), resources, NOW, count) if "$1" in statement else ()
+        await connection.execute(statement, *known)
+    await connection.execute(_USES[-1], count, NOW)

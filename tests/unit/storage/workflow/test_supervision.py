@@ -21,8 +21,9 @@ from tanglai.catalogue.workflow.evaluation import Figures, PurposeUse, Tally, su
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.embedded import EmbeddedPostgres
 from tanglai.storage.migrate import upgrade
-from tanglai.storage.workflow import supervision
+from tanglai.storage.workflow import supervision, usage, usage_records
 from tanglai.storage.workflow.supervision import Observed, Period, observe
+from tanglai.storage.workflow.usage_records import RecordFilter
 
 QUARTER = Period(date(2026, 9, 1), date(2026, 11, 30))
 YEAR = Period(date(2025, 11, 21), date(2026, 11, 20))
@@ -47,7 +48,7 @@ def busy(postgres: EmbeddedPostgres) -> Iterator[Busy]:
     async def fill() -> Busy:
         await upgrade(url)
         async with await PlatformDatabase.open(url) as database:
-            people = await workflow_data.fill(database)
+            people = await workflow_data.fill(database, uses=10_000)
             return Busy(url, people, await database.load_snapshot(Zone.EXTRANET))
 
     yield asyncio.run(fill())
@@ -325,3 +326,53 @@ def test_a_period_is_of_whole_days_of_shanghai() -> None:
     assert period.begin == datetime(2026, 3, 1, tzinfo=SHANGHAI)
     assert period.end - period.begin == timedelta(days=1)
     assert supervision.Period(date(2026, 3, 1), date(2026, 3, 2)).end == datetime(2026, 3, 3, tzinfo=SHANGHAI)
+
+
+class Plans:
+    """A connection that explains what it runs."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self._connection = connection
+        self.plans: list[str] = []
+
+    async def _explain(self, text: str, arguments: Any) -> None:
+        rows = await self._connection.fetch(f"EXPLAIN {text}", *arguments)
+        self.plans.append("\n".join([text, *(row[0] for row in rows)]))
+
+    async def fetch(self, text: str, *arguments: Any) -> Any:
+        await self._explain(text, arguments)
+        return await self._connection.fetch(text, *arguments)
+
+    async def fetchval(self, text: str, *arguments: Any) -> Any:
+        await self._explain(text, arguments)
+        return await self._connection.fetchval(text, *arguments)
+
+
+LARGE = ("audit_record", "usage_entry", "grant_entry", "grant_use", "client_use", "item_use", "operation_use")
+
+
+async def test_use_is_read_by_indexes(busy: Busy, connection: asyncpg.Connection) -> None:
+    """However long the log is: no reader goes through a table of use, or through the log."""
+    provider, requester = busy.people.providers[0], busy.people.requesters[3]
+    level = tuple(it.code for it in supervised(busy.snapshot, busy.people.competent))
+    since = NOW - timedelta(days=30)
+    plans = Plans(connection)
+    assert (await usage.grants_used(plans, ["G-1", "G-2"], TODAY - timedelta(3), TODAY))["G-1"].requests == 40
+    assert len((await usage.used_by_purpose(plans, [provider], TODAY, TODAY))[provider]) == 2
+    assert (await usage.clients_of(plans, ["3010101/0"], since.date()))["3010101/0"]
+    assert (await usage.item_clients(plans, "3010101/0", ["name"], since))["name"]
+    assert await usage.operations_of(plans, "3010101/0", since, ["number"])
+    for wanted in (
+        RecordFilter((provider,)),
+        RecordFilter(level),
+        RecordFilter((provider,), "3010101/0"),
+        RecordFilter(level, requester=requester),
+        RecordFilter((provider,), requester=requester),
+        RecordFilter((provider,), since=TODAY),
+        RecordFilter((provider,), "3010101/39", "G-40", busy.people.requesters[39]),
+    ):
+        found = await usage_records.page(plans, wanted, after=None, before=None, limit=20, last=False)
+        assert found or wanted.grant or wanted.requester or wanted.since, wanted
+        assert found == sorted(found, key=lambda it: (it.record, it.resource), reverse=True)
+    for plan in plans.plans:
+        assert not any(f"Seq Scan on {table} " in plan for table in LARGE), plan

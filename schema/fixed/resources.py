@@ -11,11 +11,12 @@ from schema.fixed.enums import ChangeKind
 from schema.fixed.ids import global_id
 from schema.fixed.registers import Category, Department, Node, category, department
 from schema.fixed.resolved import Info, resolved
+from schema.fixed.versions import VersionDifference, differences
 from tanglai.catalogue import masks, model
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.naming import aggregate_field_name, lookup_field_name
 from tanglai.catalogue.scalars import ScalarType
-from tanglai.catalogue.workflow.versions import Part, PartChange, differences
+from tanglai.catalogue.workflow.versions import Part, PartChange
 
 AskedPurpose = Annotated[
     str | None, strawberry.argument(description="Code of the purpose to try; by default that of the request.")
@@ -259,6 +260,19 @@ class Resource(Node):
         versions = info.context.snapshot.history.get(self.code, ())
         return [version_node(version) for version in sorted(versions, key=lambda v: v.version, reverse=True)]
 
+    @resolved("All that differs between two versions; null where a version is not kept.")
+    async def differences(
+        self,
+        info: Info,
+        since: Annotated[int, strawberry.argument(description="Number of the older version.")],
+        until: Annotated[
+            int | None, strawberry.argument(description="Number of the newer version; by default the published one.")
+        ] = None,
+    ) -> list[VersionDifference] | None:
+        old = await info.context.version(self.code, since)
+        new = await info.context.version(self.code, self.version if until is None else until)
+        return differences(old, new) if old is not None and new is not None else None
+
     @resolved("Items that differ between two versions; null where a version is not kept.")
     async def item_changes(
         self,
@@ -274,13 +288,10 @@ class Resource(Node):
             return None
         return [
             ItemChange(
-                name=difference.name,
-                title=difference.title,
-                kind=difference.change,
-                attributes=[attribute.name for attribute in difference.attributes],
+                name=it.name, title=it.title, kind=it.change, attributes=[change.name for change in it.attributes]
             )
-            for difference in differences(old, new)
-            if difference.part is Part.ITEM
+            for it in differences(old, new)
+            if it.part is Part.ITEM
         ]
 
 

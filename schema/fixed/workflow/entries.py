@@ -13,6 +13,7 @@ from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
+from schema.fixed.versions import VersionDifference, differences
 from schema.fixed.workflow.applications import (
     IdArgument,
     KeyArgument,
@@ -27,11 +28,11 @@ from tanglai.catalogue import client_changes, model
 from tanglai.catalogue.checks import TableStructure
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.catalogue.quotas import day_of
-from tanglai.catalogue.workflow import entry, versions
+from tanglai.catalogue.workflow import entry
 from tanglai.catalogue.workflow.entry import EntryChange, Examined, entry_draft, parsed
 from tanglai.catalogue.workflow.errors import Problem
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.versions import Loss, Part, PartChange
+from tanglai.catalogue.workflow.versions import Loss
 from tanglai.storage.workflow import entries, impact, matters, reading
 from tanglai.storage.workflow.entries import Checks
 
@@ -47,17 +48,6 @@ described(
         "REVISION": "The next version of a resource.",
         "RETIREMENT": "Takes a resource out of the catalogue.",
     },
-)
-described(
-    Part,
-    "What of a resource differs.",
-    {
-        "RESOURCE": "Attributes of the resource itself.",
-        "ITEM": "An item.",
-        "RELATION": "A relation.",
-        "KEY": "A key.",
-    },
-    "ResourcePart",
 )
 described(
     client_changes.Impact,
@@ -118,24 +108,6 @@ class EntryInput:
             obligations=tuple(map(number_of, self.obligations)) if self.obligations is not None else None,
             together=tuple(map(number_of, self.together)) if self.together is not None else None,
         )
-
-
-@strawberry.type(description="An attribute that differs between two versions.")
-class AttributeChange:
-    name: str = strawberry.field(description="Its name in catalogue files.")
-    before: str | None = strawberry.field(description="Its value before, as JSON; null where it was not given.")
-    after: str | None = strawberry.field(description="Its value after, as JSON; null where it is not given.")
-
-
-@strawberry.type(description="A part that differs between two versions of a resource.")
-class VersionDifference:
-    part: Part = strawberry.field(description="What it is.")
-    name: str = strawberry.field(
-        description="Name of the item or relation, of a key its items joined by commas; empty for the resource itself."
-    )
-    title: str = strawberry.field(description="Its title; of a removed one the former.")
-    change: PartChange = strawberry.field(description="What happened.")
-    attributes: list[AttributeChange] = strawberry.field(description="Attributes that differ, of a changed part.")
 
 
 @strawberry.type(description="Something that clients will miss.")
@@ -347,20 +319,6 @@ class Entry(Matter):
 
     async def _seen(self, info: Info) -> _Seen:
         return await info.context.batched("examined", self._matter.id, _examine(info))
-
-
-def differences(old: model.Resource | None, new: model.Resource | None) -> list[VersionDifference]:
-    """What differs between two versions."""
-    return [
-        VersionDifference(
-            part=it.part,
-            name=it.name,
-            title=it.title,
-            change=it.change,
-            attributes=[AttributeChange(name=at.name, before=at.before, after=at.after) for at in it.attributes],
-        )
-        for it in versions.differences(old, new)
-    ]
 
 
 def _problem(problem: Problem) -> FieldProblem:

@@ -13,7 +13,16 @@ from schema.fixed.ids import cursor, global_id, read_cursor, read_global_id
 from schema.fixed.paging import Window, page
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.model import PublishedVersion, Resource, ShareClass, Zone
-from tests.catalogues import PUBLISHED, make_item, make_resource, make_snapshot, population, resource_code
+from tests.catalogues import (
+    CATEGORIES,
+    PUBLIC_SECURITY,
+    PUBLISHED,
+    make_item,
+    make_resource,
+    make_snapshot,
+    population,
+    resource_code,
+)
 from tests.unit.schema.asking import Asker, field_of
 
 RESIDENT, VEHICLE, DOSSIER = (resource_code(word) for word in ("resident", "vehicle", "dossier"))
@@ -278,6 +287,32 @@ async def test_item_changes_between_versions() -> None:
     assert (await asker.ask(ITEM_CHANGES, since=1, until=2))["catalogue"]["resource"]["itemChanges"] == []
     assert (await asker.ask(ITEM_CHANGES, since=9))["catalogue"]["resource"]["itemChanges"] is None
     assert (await Asker(CHANGED).ask(ITEM_CHANGES, since=1))["catalogue"]["resource"]["itemChanges"] is None
+
+
+async def test_all_that_differs_between_versions() -> None:
+    text = """query ($since: Int!) { catalogue { resource(code: "5/1") {
+      differences(since: $since) { part name change attributes { name before after } } } } }"""
+    shelf = Shelf(OLD, replace(OLD, version=2))
+    found = (await Asker(CHANGED, load_versions=shelf.load).ask(text, since=1))["catalogue"]["resource"]["differences"]
+    assert [(it["part"], it["name"], it["change"]) for it in found if it["part"] == "ITEM"] == [
+        ("ITEM", "plate", "CHANGED"),
+        ("ITEM", "seats", "ADDED"),
+        ("ITEM", "wheels", "REMOVED"),
+    ]
+    (plate,) = (it for it in found if it["name"] == "plate")
+    assert [it["name"] for it in plate["attributes"]] == ["title"]
+    found = await Asker(CHANGED, load_versions=shelf.load).ask(text, since=9)
+    assert found["catalogue"]["resource"]["differences"] is None
+
+
+async def test_lead_departments_of_a_category() -> None:
+    led = replace(CATEGORIES[1], leads=(PUBLIC_SECURITY.code, "nobody"))
+    asker = Asker(make_snapshot(categories=[CATEGORIES[0], led]))
+    text = '{ catalogue { category(code: "101") { leads { key } } other: category(code: "1") { leads { key } } } }'
+    assert (await asker.ask(text))["catalogue"] == {
+        "category": {"leads": [{"key": "public-security"}]},
+        "other": {"leads": []},
+    }
 
 
 async def test_former_versions_are_loaded_in_one_batch() -> None:

@@ -150,7 +150,7 @@ class Work:
         `version` is the one that the decision was made on; None decides by what is. Raises NotFound, also for somebody
         else's matter, and Conflict.
         """
-        row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE m.id = $1 FOR UPDATE", id)
+        row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE m.id = $1 FOR NO KEY UPDATE", id)
         found = matter_of(row) if row is not None else None
         word = machine(kind).title_en if kind is not None else "matter"
         if found is None or (kind is not None and found.kind is not kind):
@@ -168,7 +168,7 @@ class Work:
 
     async def other(self, id: str) -> Matter:
         """The matter `id`, whoever's it is, locked: for what another matter brings about in it. Raises NotFound."""
-        row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE m.id = $1 FOR UPDATE", id)
+        row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE m.id = $1 FOR NO KEY UPDATE", id)
         if row is None:
             raise NotFound("matter", id)
         return matter_of(row)

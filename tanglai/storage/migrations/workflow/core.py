@@ -145,7 +145,7 @@ DECLARE
     it matter%ROWTYPE;
     step workflow_step%ROWTYPE;
 BEGIN
-    SELECT * INTO it FROM matter WHERE id = NEW.matter FOR UPDATE;
+    SELECT * INTO it FROM matter WHERE id = NEW.matter FOR NO KEY UPDATE;
     IF NEW.version <> it.version + 1 OR NEW.from_state <> it.state THEN
         RAISE EXCEPTION 'matter `%` has changed', NEW.matter USING ERRCODE = 'TL002';
     END IF;

@@ -44,7 +44,7 @@ BEGIN
     INSERT INTO grant_news (grant_id, to_state, by, reason, at)
         SELECT f.id, f.state, who, why, clock_timestamp() FROM fresh f JOIN stale s ON s.id = f.id
         WHERE s.state <> f.state AND f.state <> 'DISPOSED' ORDER BY f.id;
-    PERFORM FROM matter WHERE NOT closed AND grant_id IN (SELECT id FROM fresh) ORDER BY id FOR UPDATE;
+    PERFORM FROM matter WHERE NOT closed AND grant_id IN (SELECT id FROM fresh) ORDER BY id FOR NO KEY UPDATE;
     FOR it IN
         SELECT m.id, m.kind, m.state, m.version, m.grant_id, f.state AS now
         FROM matter m JOIN fresh f ON f.id = m.grant_id JOIN stale s ON s.id = f.id
@@ -83,7 +83,7 @@ BEGIN
     END IF;
     FOR it IN
         SELECT id, state, version FROM matter
-        WHERE parent = NEW.matter AND kind = 'EXTENSION' AND NOT closed ORDER BY id FOR UPDATE
+        WHERE parent = NEW.matter AND kind = 'EXTENSION' AND NOT closed ORDER BY id FOR NO KEY UPDATE
     LOOP
         INSERT INTO matter_event (matter, version, event, from_state, to_state, party, role, department, client,
                                   person, at, reason, document, request_id)

@@ -26,6 +26,9 @@ from tanglai.storage.workflow.supervision import Period, observe
 LONGEST = timedelta(days=3 * 366)
 """The longest period that is told at once."""
 
+EARLIEST = date(2004, 1, 1)
+"""The first day of the calendar of working days."""
+
 
 class ExportFormat(StrEnum):
     CSV = "CSV"
@@ -244,11 +247,9 @@ async def _supervision(
     info: Info, since: date, until: date, named: str | None, level: model.Level | None
 ) -> Supervision:
     """Raises WorkflowError."""
-    if not since <= until <= since + LONGEST:
-        message = "the period ends before it begins" if until < since else "the period is longer than three years"
-        raise errors.InvalidAct([Problem(("to",), ProblemCode.NOT_ALLOWED, message)])
-    full, lower = _seen(info, named, level)
     snapshot, today = info.context.snapshot, day_of(info.context.now)
+    _require_period(since, until, today)
+    full, lower = _seen(info, named, level)
     codes = [*full, *lower]
     observed = await info.context.office.read(
         lambda connection: observe(connection, snapshot, codes, Period(since, until), today)
@@ -275,6 +276,19 @@ async def _supervision(
         _ranking=ranking,
         _scheme=by,
     )
+
+
+def _require_period(since: date, until: date, today: date) -> None:
+    """Nothing, where the period can be told. Raises InvalidAct."""
+    problems = []
+    if not EARLIEST <= since <= today + LONGEST:
+        problems.append(("from", f"a period begins between {EARLIEST} and three years from today"))
+    elif until < since:
+        problems.append(("to", "the period ends before it begins"))
+    elif until > since + LONGEST:
+        problems.append(("to", "the period is longer than three years"))
+    if problems:
+        raise errors.InvalidAct(Problem((field,), ProblemCode.NOT_ALLOWED, message) for field, message in problems)
 
 
 def _seen(info: Info, named: str | None, level: model.Level | None) -> tuple[list[str], list[str]]:

@@ -25,6 +25,7 @@ ABOVE_ROLES = (Role.AUDITOR, Role.SUPERVISOR)
 """Roles of a competent department's people that read those of its level."""
 
 _ARTICLE = "Order 809 Art. 29"
+_EPOCH = date(1970, 1, 1)
 
 
 @strawberry.type(description="What one operation did with one resource. Values of the data are never part of it.")
@@ -127,6 +128,7 @@ async def _wanted(
     if not provides and not above:
         message = "usage records are for those whose data it was, and for the competent department"
         raise errors.NotPermitted(message, roles=OWN_ROLES + ABOVE_ROLES[1:], article=_ARTICLE)
+    since = max(since, _EPOCH) if since is not None else None
     by = None
     if requester is not None:
         found = snapshot.department_by_key.get(requester) or snapshot.departments.get(requester)

@@ -64,12 +64,28 @@ async def test_one_department_or_one_level(office: Office) -> None:
     assert await keys(office, OFFICE, "supervisor", ', department: "nobody"') == "NotFound"
 
 
-@pytest.mark.parametrize("until", ["2026-08-31", "2029-09-08"])
-async def test_a_period_has_bounds(office: Office, until: str) -> None:
+@pytest.mark.parametrize(
+    ("since", "until", "field"),
+    [
+        ("2026-09-01", "2026-08-31", "to"),
+        ("2026-09-01", "2029-09-08", "to"),
+        ("2026-09-01", "9999-12-31", "to"),
+        ("2003-12-31", "2004-01-31", "from"),
+        ("0001-01-01", "0001-01-02", "from"),
+        ("9999-12-30", "9999-12-31", "from"),
+    ],
+)
+async def test_a_period_has_bounds(office: Office, since: str, until: str, field: str) -> None:
     told = "... on InvalidAct { code problems { field } }"
-    text = f'{{ it: supervision(from: "2026-09-01", to: "{until}") {{ {told} }} }}'
+    text = f'{{ it: supervision(from: "{since}", to: "{until}") {{ {told} }} }}'
     data = await office.ask(OFFICE, text, roles="supervisor")
-    assert data["it"] == {"code": "INVALID", "problems": [{"field": ["to"]}]}
+    assert data["it"] == {"code": "INVALID", "problems": [{"field": [field]}]}
+
+
+async def test_the_longest_and_the_first_period(office: Office) -> None:
+    for period in ('from: "2004-01-01", to: "2004-01-01"', 'from: "2026-09-01", to: "2029-09-03"'):
+        text = f"{{ it: supervision({period}) {{ {WHO} }} }}"
+        assert (await office.ask(OFFICE, text, roles="supervisor"))["it"]["__typename"] == "Supervision"
 
 
 FIGURES = """... on Supervision {
@@ -273,6 +289,8 @@ async def test_records_by_grant_requester_and_day(office: Office) -> None:
     assert requests(await read(office, POLICE, "auditor", 'since: "2026-09-11"')) == ["r-4", "r-3", "r-1"]
     assert requests(await read(office, OFFICE, "auditor", 'since: "2026-09-11", requester: "health"')) == ["r-4", "r-1"]
     assert requests(await read(office, OFFICE, "auditor", 'since: "2026-09-12"')) == []
+    assert requests(await read(office, OFFICE, "auditor", 'since: "9999-12-31"')) == []
+    assert len(requests(await read(office, POLICE, "auditor", 'since: "0001-01-01"'))) == 4
     assert (await read(office, HEALTH, "auditor", f'grant: "{grants[0]}"'))["__typename"] == "NotFound"
     elsewhere = f'grant: "{grants[0]}", requester: "county"'
     assert (await read(office, POLICE, "auditor", elsewhere))["__typename"] == "NotFound"

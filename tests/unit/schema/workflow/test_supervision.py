@@ -12,7 +12,7 @@ import pytest
 from tanglai.audit.log import AuditLog
 from tanglai.audit.records import AuditRecord, Outcome
 from tanglai.catalogue.model import Source, Zone
-from tanglai.catalogue.workflow.application import RefusalReason
+from tanglai.catalogue.workflow.application import MissingPoint, RefusalReason
 from tanglai.catalogue.workflow.evaluation_export import BOM, guarded
 from tanglai.storage.publishing import CatalogueChange
 from tanglai.storage.workflow import applications
@@ -155,6 +155,43 @@ async def test_figures_of_what_was_really_done(office: Office) -> None:
     # Health has a grant that is valid for the rest of the period only, so it need not have been used.
     assert (police["rank"], [it["rank"] for it in found["departments"]]) == (2, [1, 2, None, None])
     assert next(it for it in found["departments"] if it["department"]["key"] == "health")["grants"] == 1
+
+
+async def test_figures_under_order_809(order: Office) -> None:
+    """The head's reply is the one that counts; days for which the clock stood are not the provider's."""
+    applicant = await order.acting(HEALTH, "applicant")
+    whole = ASKED | {"scenario": "check", "method": "query", "validTo": "2027-09-18T00:00:00Z"}
+    matter = await applications.create(order.desk, applicant, whole)
+    matter = await applications.consent(order.desk, await order.acting(HEALTH, "head"), matter.id, matter.version)
+    matter = await applications.submit(order.desk, applicant, matter.id, matter.version)
+    order.pass_days(10)  # 2026-09-28, six working days later
+    reviewer = await order.acting(POLICE, "reviewer")
+    matter = await applications.tell_missing(
+        order.desk, reviewer, matter.id, matter.version, [MissingPoint.SCENARIO], "what is checked"
+    )
+    assert (await police_of(order))["deadlines"][0]["running"] == 1, "the clock stands"
+    order.pass_days(30)  # 2026-10-28
+    applicant = await order.acting(HEALTH, "applicant")
+    matter = await applications.supplement(order.desk, applicant, matter.id, matter.version, {"scenario": "of incomes"})
+    reviewer = await order.acting(POLICE, "reviewer")
+    matter = await applications.refuse(
+        order.desk, reviewer, matter.id, matter.version, RefusalReason.NO_DUTY, "the duty is another's"
+    )
+    assert (await police_of(order))["refusals"] == [], "it is only proposed"
+    await applications.confirm(order.desk, await order.acting(POLICE, "head"), matter.id, matter.version)
+    police = await police_of(order)
+    assert police["refusals"] == [{"reason": "NO_DUTY", "count": 1}]
+    tally = police["deadlines"][0]
+    assert (tally["due"], tally["onTime"], tally["medianWorkingDays"]) == (1, 1, 6.0)
+    found = await figures(order)
+    assert found["ruleSet"] == "order-809"
+    assert {it["code"]: it["weight"] for it in found["weights"]}["SUPPLIES_ON_TIME"] == 15
+    assert police["points"] == "100.00"
+
+
+async def police_of(office: Office) -> dict[str, Any]:
+    departments = (await figures(office))["departments"]
+    return next(it for it in departments if it["department"]["key"] == "public-security")
 
 
 async def test_the_export_opens_in_a_spreadsheet_program(office: Office) -> None:
@@ -374,7 +411,7 @@ async def test_old_interfaces_and_who_still_uses_them(office: Office) -> None:
 
 async def test_an_overdue_interface_counts_in_the_evaluation(office: Office) -> None:
     await retiring(office)
-    police = next(it for it in (await figures(office))["departments"] if it["department"]["key"] == "public-security")
+    police = await police_of(office)
     assert (police["sources"], police["interfaces"], police["interfacesOverdue"]) == (2, 2, 1)
     assert {it["code"]: it["rate"] for it in police["rates"]}["INTERFACES_RETIRED"] == "0.5000"
     office.pass_days(-1)

@@ -32,6 +32,7 @@ from tanglai.catalogue.workflow import entry
 from tanglai.catalogue.workflow.entry import EntryChange, Examined, entry_draft, parsed
 from tanglai.catalogue.workflow.errors import Problem
 from tanglai.catalogue.workflow.machines import MatterKind
+from tanglai.catalogue.workflow.parties import Party
 from tanglai.catalogue.workflow.versions import Loss
 from tanglai.storage.workflow import entries, impact, matters, reading
 from tanglai.storage.workflow.entries import Checks
@@ -270,14 +271,20 @@ class Entry(Matter):
     async def remarks(self, info: Info) -> list[FieldProblem]:
         return [_problem(it) for it in (await self._seen(info)).examined.notices]
 
-    @resolved("How it differs from what is published; null while the draft cannot be read.")
+    @resolved(
+        "How it differs from what is published; of a published entry, from the version before. Null while the draft "
+        "cannot be read, and where it was withdrawn."
+    )
     async def differences(self, info: Info) -> list[VersionDifference] | None:
+        draft, context = self._draft, info.context
+        if self.closed:
+            return await self._published_differences(info)
         seen = (await self._seen(info)).examined
-        if self.closed or (seen.resource is None and self._draft.change is not EntryChange.RETIREMENT):
+        if seen.resource is None and draft.change is not EntryChange.RETIREMENT:
             return None
-        return differences(info.context.snapshot.resources.get(self._draft.code), seen.resource)
+        return differences(context.snapshot.resources.get(draft.code), seen.resource)
 
-    @resolved("What its publication breaks; null while the draft cannot be read, and when it is over.")
+    @resolved("What its publication breaks; null while the draft cannot be read, and when the entry is over.")
     async def impact(self, info: Info) -> EntryImpact | None:
         new = (await self._seen(info)).new
         if new is None or self.closed:
@@ -313,11 +320,26 @@ class Entry(Matter):
     def published(self, info: Info) -> Resource | None:
         return find_resource(info, self._draft.code)
 
+    async def _published_differences(self, info: Info) -> list[VersionDifference] | None:
+        draft, context, desk = self._draft, info.context, info.context.office
+        found = await context.batched(
+            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
+        )
+        event = next((it for it in found if it.event == "PUBLISH"), None)
+        if event is None:
+            return None
+        number = event.given.get("version")
+        old = await context.version(draft.code, draft.base) if draft.base is not None else None
+        new = await context.version(draft.code, number) if number is not None else None
+        return differences(old, new)
+
     @property
     def _draft(self) -> entry.EntryDraft:
         return entry_draft(self._matter.document)
 
     async def _seen(self, info: Info) -> _Seen:
+        if self.closed:
+            return _NOTHING
         return await info.context.batched("examined", self._matter.id, _examine(info))
 
 
@@ -340,7 +362,7 @@ def _examine(info: Info) -> Callable[[Sequence[str]], Awaitable[dict[str, _Seen]
 
 
 _NOTHING = _Seen(Examined(None, ()), None)
-"""Of an entry that has become somebody else's draft since it was read."""
+"""Of an entry that is over, or has become somebody else's draft since it was read."""
 
 
 async def _seen(info: Info, matter: matters.Matter) -> _Seen:
@@ -404,6 +426,10 @@ class EntryQueries:
     async def entries(
         self,
         info: Info,
+        side: Annotated[
+            Party | None,
+            strawberry.argument(description="Only its own (PROVIDER), or only those submitted to it (COORDINATOR)."),
+        ] = None,
         states: Annotated[
             list[str] | None, strawberry.argument(description="Only those in one of these states.")
         ] = None,
@@ -415,7 +441,7 @@ class EntryQueries:
         last: Last = None,
         before: Before = None,
     ) -> Connection[Entry]:
-        return await matters_page(info, Entry, ENTRY, None, states, resource, Window(first, after, last, before))
+        return await matters_page(info, Entry, ENTRY, side, states, resource, Window(first, after, last, before))
 
 
 InputArgument = Annotated[EntryInput, strawberry.argument(description="The draft.")]

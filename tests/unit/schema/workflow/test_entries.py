@@ -30,6 +30,7 @@ ENTRY = """__typename
 ... on InvalidAct { problems { field code message article } }
 ... on NotPermitted { roles ownAct }
 ... on Conflict { version changedBy }"""
+FACTS = "problems { code } differences { attributes { name } }"
 CREATE = """mutation ($input: EntryInput!, $code: String) { done: createEntry(input: $input, code: $code) { %s } }"""
 ACT = """mutation ($id: ID!, $version: Int!) { done: %a(id: $id, version: $version) { %s } }"""
 PUBLISH = """mutation ($id: ID!, $version: Int!, $mark: String) {
@@ -89,6 +90,11 @@ async def test_a_patch_of_what_is_published(office: Office) -> None:
     assert done["impact"]["harmless"]
     done = await act(office, PUBLISH, id=done["number"], version=1)
     assert (done["state"], done["resource"], done["impact"]) == ("PUBLISHED", {"code": "301/1", "version": 1}, None)
+    found = await office.ask(
+        POLICE, "query ($id: ID!) { entry(id: $id) { " + FACTS + " } }", roles="auditor", id=done["id"]
+    )
+    assert found["entry"]["problems"] == []
+    assert [at["name"] for it in found["entry"]["differences"] for at in it["attributes"]] == ["title", "summary"]
     text = '{ catalogue { resource(code: "301/1") { version title versions { version note retiredAt } } } }'
     found = (await office.ask(HEALTH, text))["catalogue"]["resource"]
     assert (found["version"], found["title"]) == (2, "许可登记")

@@ -45,6 +45,9 @@ async def apply(desk: Desk, acting: Acting, document: Mapping[str, Any], *, key:
 
 
 async def _create(work: Work, document: Mapping[str, Any], key: str | None) -> Matter:
+    earlier = await work.earlier(key)
+    if earlier is not None:
+        return earlier
     _require_requester(work.acting)
     document = await _renewed(work, drafted(document))
     resource = _resource(work, document)

@@ -98,9 +98,12 @@ async def create(
         document = _as_published(published)
     if document is not None and given.patch is not None:
         document = drafted(merged(document, given.patch))
-    if published is None and (retire or document is None):
-        raise InvalidAct([Problem(("code",), ProblemCode.UNKNOWN, f"no published resource `{named}`", "Art. 8")])
     async with desk.work(acting) as work:
+        earlier = await work.earlier(key)
+        if earlier is not None:
+            return earlier
+        if published is None and (retire or document is None):
+            raise InvalidAct([Problem(("code",), ProblemCode.UNKNOWN, f"no published resource `{named}`", "Art. 8")])
         if named is None:
             assert document is not None
             named = await _numbered(work, document)

@@ -155,11 +155,12 @@ def _object(a: Attempt, m: Matter, given: Given) -> None:
 def _file(a: Attempt, m: Matter, given: Given) -> None:
     m.coordinator = overseer(m.provider, m.requester) if m.provider and m.requester else None
     a.step(m, "FILE")
-    grant, wish = m.grant, m.doc.get("wish")
+    grant: Grant | None = m.grant
+    wish: set[str] | None = m.doc.get("wish")
     if grant is not None and wish is None:
         a.become(grant, "ENDED")
         a.spread(grant, m)
-    elif grant is not None:
+    elif grant is not None and wish is not None:
         a.wrong(grant.items != m.doc["before"])
         changed(a, grant, wish)
         if not a.faults:

@@ -415,7 +415,7 @@ class Foreseen:
 
 
 DONE = "done"
-_ANY_DOC = {"items": [], "lacks": None, "reply": None, "before": frozenset[str](), "days": 0}
+_ANY_DOC: Given = {"items": [], "lacks": None, "reply": None, "before": frozenset[str](), "days": 0}
 """What the model reads of a matter that is not there, to say what is malformed all the same."""
 
 

@@ -136,8 +136,8 @@ class Deviser:
         return Command(act, who, given, matter.id, matter.version + stale)
 
     def any(self, d: Draw, world: World) -> Command:
-        how = d(st.sampled_from((self.likely, self.likely, self.likely, self.opening, self.stray)))
-        return how(d, world)
+        command: Command = d(st.sampled_from((self.likely, self.likely, self.opening, self.stray)))(d, world)
+        return command
 
 
 class Play(RuleBasedStateMachine):
@@ -175,6 +175,8 @@ class Play(RuleBasedStateMachine):
             matter = self.world.matters[-1]
             reviewer = Person(provider, "wang", CAST["wang"])
             self.do(Command(APPROVE, reviewer, {"items": None}, matter.id, matter.version))
+        if data.draw(st.booleans()):
+            self.other_rules()
 
     # --- rules ---
 

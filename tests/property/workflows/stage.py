@@ -26,6 +26,7 @@ from tanglai.storage.workflow.matters import Matter as Row
 from tests import office
 from tests.office import Office
 from tests.property.workflows import law
+from tests.property.workflows.catalogue import RESOURCES
 from tests.property.workflows.model import (
     DONE,
     Command,
@@ -35,11 +36,6 @@ from tests.property.workflows.model import (
     World,
 )
 
-CITY_CODE = "301/2"
-RESOURCES = (
-    office.permits(),
-    office.permits(CITY_CODE, "citypermit", provider=office.DEPARTMENTS[4], source="city"),
-)
 START = office.NOW.date()
 Picture = dict[str, Any]
 OUTAGE = "PolicyUnavailable"

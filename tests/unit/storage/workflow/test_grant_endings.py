@@ -5,6 +5,7 @@ from collections import Counter
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import asyncpg
 import pytest
 
 from tanglai.catalogue.model import GrantState
@@ -19,6 +20,7 @@ from tanglai.storage.workflow.matters import Matter
 from tests import granted as those
 from tests.granted import RULE_SETS, granted, notices, of_kind, over_soon, problems, rows, state, tasks
 from tests.office import CITY_POLICE, HEALTH, POLICE, Office
+from tests.unit.storage.sample import blocked
 
 EXPIRED, DISPOSED = GrantState.EXPIRED, GrantState.DISPOSED
 STATEMENT: dict[str, Any] = {
@@ -122,11 +124,25 @@ async def test_a_reminder_names_the_renewal_under_way(office: Office) -> None:
     await granted(office, valid_to=office.now + timedelta(days=5))
     applicant = await office.acting(HEALTH, "applicant")
     renewal = await applications.create(office.desk, applicant, {"resource": "301/1", "renews": "g1"})
-    acting = await clerk(office)
-    both = await asyncio.gather(*(grant_endings.remind_expiry(office.desk, acting) for _ in range(2)))
-    assert sorted(both) == [0, 1]
+    assert await grant_endings.remind_expiry(office.desk, await clerk(office)) == 1
     (row,) = await rows(office, "SELECT document FROM notice WHERE kind = 'GRANT_EXPIRES'")
     assert f'"application": "{renewal.id}"' in row["document"]
+
+
+async def test_two_nodes_remind_once(office: Office, url: str) -> None:
+    """The other node has sent the reminder and not committed it yet: this one waits, and sends none."""
+    grant = await granted(office, valid_to=office.now + timedelta(days=5))
+    other = await asyncpg.connect(url)
+    async with office.platform.session() as watching:
+        sending = other.transaction()
+        await sending.start()
+        await other.execute("INSERT INTO grant_reminder SELECT 'g1', $1, unnest(ARRAY[30, 10]), now()", grant.valid_to)
+        mine = asyncio.create_task(grant_endings.remind_expiry(office.desk, await clerk(office)))
+        await blocked(watching)
+        await sending.commit()
+        assert await mine == 0
+    await other.close()
+    assert await notices(office, HEALTH) == []
 
 
 async def test_a_later_end_is_reminded_anew(office: Office) -> None:

@@ -4,7 +4,6 @@ import asyncio
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
-import asyncpg
 import pytest
 
 from tanglai.catalogue.model import GrantState
@@ -269,31 +268,37 @@ async def test_what_is_over_is_not_resumed(one: Office) -> None:
     assert (await judge(one, suspensions.end, matter, "over")).state == "ENDED"
 
 
-async def test_the_database_refuses_a_contradiction(one: Office, url: str) -> None:
-    """A settled suspension of a grant that stays suspended, an open one of a grant that runs: by no program."""
+EVENT = """
+INSERT INTO matter_event (matter, version, event, from_state, to_state, party, role, client, at, reason, document,
+                          request_id)
+VALUES ($1, $2, $3, $4, $5, 'provider', 'reviewer', 'x', now(), '', '{}', 'r')
+"""
+OPENED = """
+INSERT INTO matter (id, kind, rule_set, rule_version, state, version, closed, requester, grant_id, opened_at,
+                    changed_at, document)
+VALUES ('S-9', 'SUSPENSION', 'ningxia-measures', 1, '', 0, false, $1, $2, now(), now(), '{}')
+"""
+
+
+async def run(office: Office, *statements: tuple[Any, ...]) -> None:
+    """Statements past the program, in one transaction."""
+    async with office.platform.session() as connection, connection.transaction():
+        for statement in statements:
+            await connection.execute(*statement)
+
+
+async def test_the_database_refuses_a_contradiction(one: Office) -> None:
+    """A settled suspension of a grant that stays suspended, an open one of a grant that runs, two open ones."""
     matter = await suspend(one)
-    event = (
-        "INSERT INTO matter_event (matter, version, event, from_state, to_state, party, role, client, at, reason, "
-        "document, request_id) VALUES ($1, 2, 'RESUME', 'OPEN', 'RESUMED', 'provider', 'reviewer', 'x', now(), '', "
-        "'{}', 'r')"
-    )
-    connection = await asyncpg.connect(url)
-    try:
-        with pytest.raises(asyncpg.PostgresError, match="contradicts its grant in state `SUSPENDED`"):
-            await connection.execute(
-                f"DO $do$ BEGIN DELETE FROM matter_task; {event.replace('$1', repr(matter.id))}; END $do$"
-            )
-    finally:
-        await connection.close()
+    for after in (("RESUME", "OPEN", "RESUMED"), ("END", "OPEN", "ENDED")):
+        with pytest.raises(Refused, match="contradicts its grant in state `SUSPENDED`"):
+            await run(one, ("DELETE FROM matter_task",), (EVENT, matter.id, 2, *after))
     assert (await those.matter(one, matter.id)).state == "OPEN"
-    with pytest.raises(Refused):
-        async with one.platform.session() as connection, connection.transaction():
-            await connection.execute(
-                "INSERT INTO matter (id, kind, rule_set, rule_version, state, version, closed, requester, grant_id, "
-                "opened_at, changed_at, document) VALUES ('S-9', 'SUSPENSION', 'ningxia-measures', 1, '', 0, false, "
-                "$1, 'g1', now(), now(), '{}')",
-                HEALTH,
-            )
+    with pytest.raises(Refused, match="exists already"):
+        await run(one, (OPENED, HEALTH, "g1"))
+    await granted(one, "g2")
+    with pytest.raises(Refused, match="`S-9` in state `OPEN` contradicts its grant in state `ACTIVE`"):
+        await run(one, (OPENED, HEALTH, "g2"), (EVENT, "S-9", 1, "SUSPEND", "", "OPEN"))
 
 
 def test_the_moment_of_the_tests_is_before_now() -> None:

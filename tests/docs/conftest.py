@@ -67,11 +67,11 @@ class Desk:
             timeout=300,
         )
 
-    def token(self, department: str, purpose: str) -> str:
-        """A token of the demo's issuer, as the workbench gets it."""
+    def token(self, department: str, purpose: str, *roles: str) -> str:
+        """A token of the demo's issuer, as the workbench gets it; with roles of the law's work."""
         settings = load(state_dir=self.folder / ".demo", demo_issuer=True)
         code = demo_snapshot().department_by_key[department].code
-        return DemoIssuer.open(settings).issue(code, purposes=[purpose])
+        return DemoIssuer.open(settings).issue(code, purposes=[purpose], roles=roles)
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,10 @@
 """In charge of reading the documentation: its blocks of code and what a comment says of them, headings, links, tables.
 
 A block is run by the tests that read it where an HTML comment stands right above it, which a reader does not see:
-`as: DEPARTMENT PURPOSE` above a query, `by: DEPARTMENT ROLE` above one that somebody in a role sends, `variables` and
-`answer` above the JSON that belongs to it, `prints` above what a shell block prints, `fails` above one that does,
-`file: PATH` above a file, `subgraph: PATH` above another graph's text, `not run: WHY` above what is only read. A YAML
-block whose first line is `# PATH` is that file.
+`as: DEPARTMENT PURPOSE` and roles above a query that is asked, `by: DEPARTMENT ROLE` above one that somebody in a
+role sends, `variables` and `answer` above the JSON that belongs to it, `prints` above what a shell block prints,
+`fails` above one that does, `file: PATH` above a file, `subgraph: PATH` above another graph's text, `not run: WHY`
+above what is only read. A YAML block whose first line is `# PATH` is that file.
 """
 
 import re

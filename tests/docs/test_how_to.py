@@ -22,7 +22,7 @@ from joserfc.jwk import ECKey
 
 from tanglai.server.settings import PREFIX, Settings
 from tests.docs.conftest import Desk
-from tests.docs.documents import HOW_TO, ROOT, Block, blocks, difference, printed, read, section
+from tests.docs.documents import ANY, HOW_TO, ROOT, Block, blocks, difference, printed, read, section
 from tests.docs.test_commands import TARGETS
 
 ORIGIN = "http://127.0.0.1:8000"
@@ -39,6 +39,7 @@ WORKED = [
     HOW_TO / "federate.md",
     HOW_TO / "connect-a-source.md",
     HOW_TO / "import-a-spreadsheet.md",
+    HOW_TO / "apply-for-data.md",
 ]
 
 
@@ -49,6 +50,7 @@ class Reader:
         self.desk = desk
         self.exported: dict[str, str] = {}
         self.last: Any = None
+        self.kept: dict[str, Any] = {}
 
     def work_through(self, page: Path) -> None:
         known = blocks(page)
@@ -59,7 +61,9 @@ class Reader:
                 self.run(block)
             elif block.language == "graphql" and block.note.startswith("as: "):
                 given = following if following is not None and following.note == "variables" else None
-                self.last = self.ask(block, json.loads(given.text) if given else {}, expected_after(known, block))
+                variables = self.filled(json.loads(given.text)) if given else {}
+                self.last = self.ask(block, variables, expected_after(known, block))
+                self.keep(self.last)
             elif block.note == "prints":
                 assert printed(block.text, self.last), f"{block}: printed\n{self.last}"
             elif block.note == "answer":
@@ -69,6 +73,16 @@ class Reader:
                 self.write(block.note.removeprefix("file: "), block.text)
             elif block.language == "yaml" and block.text.startswith("# "):
                 self.write(block.text.partition("\n")[0].removeprefix("# "), block.text)
+
+    def keep(self, answer: Any) -> None:
+        """The id and version of the matter that an answer is about, if it is about one."""
+        for result in (answer.get("data") or {}).values():
+            if isinstance(result, dict):
+                self.kept |= {name: result[name] for name in ("id", "version") if name in result}
+
+    def filled(self, variables: dict[str, Any]) -> dict[str, Any]:
+        """`variables`, `…` standing for what an earlier answer had under that name."""
+        return {name: self.kept[name] if value == ANY else value for name, value in variables.items()}
 
     def run(self, block: Block) -> None:
         """Runs the lines that need no Makefile; those that do name targets that there are."""

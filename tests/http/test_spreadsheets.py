@@ -3,6 +3,7 @@
 import asyncio
 import base64
 import json
+import time
 import urllib.error
 import urllib.parse
 import urllib.request
@@ -19,6 +20,8 @@ from tests.catalogues import PUBLIC_SECURITY
 from tests.http.test_node import KEY, Asker, node, publish
 from tests.spreadsheets import resource_rows, workbook
 
+PATIENCE_SECONDS = 30.0
+"""How long an import may take; no bar, only an end."""
 PROGRESS = 'subscription { importProgress(id: "%s") { state total done created refused } }'
 READ = '{ catalogueImport(id: "%s") { state total created refused resources { nodes { code outcome } } } }'
 START = """mutation ($content: String!) {
@@ -41,12 +44,21 @@ def send(
 
 def events(asker: Asker, token: str, query: str) -> list[Any]:
     """The data of every event until the subscription ends."""
-    status, _, body = send(
-        asker, "/graphql", json.dumps({"query": query}).encode(), token, "application/json", Accept="text/event-stream"
-    )
-    assert status == 200, body
-    lines = [line[len("data:") :] for line in body.decode().splitlines() if line.startswith("data:")]
-    return [json.loads(line)["data"] for line in lines if line.strip()]
+    headers = {
+        "Content-Type": "application/json",
+        "Accept": "text/event-stream",
+        "Authorization": f"Bearer {token}",
+    }
+    request = urllib.request.Request(asker.url + "/graphql", json.dumps({"query": query}).encode(), headers)
+    found = []
+    ends = time.monotonic() + PATIENCE_SECONDS
+    with urllib.request.urlopen(request, timeout=PATIENCE_SECONDS) as response:
+        for line in response:
+            assert time.monotonic() < ends, "the subscription does not end"
+            told = line.decode().strip().removeprefix("data:")
+            if line.startswith(b"data:") and told.strip():
+                found.append(json.loads(told)["data"])
+    return found
 
 
 async def test_a_file_is_taken_worked_on_and_followed_to_its_end(database: str, tmp_path: Path) -> None:

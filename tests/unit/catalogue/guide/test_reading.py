@@ -11,7 +11,7 @@ from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.guide.proposals import Importing
 from tanglai.catalogue.guide.reading import Reading, read_guide
 from tanglai.catalogue.guide.remarks import Remark
-from tanglai.catalogue.model import Branch, Category, Resource, ShareClass, Snapshot, UpdateCycle
+from tanglai.catalogue.model import BasisType, Branch, Category, LegalBasis, Resource, ShareClass, Snapshot, UpdateCycle
 from tests.catalogues import DEPARTMENTS, make_item, make_resource, make_snapshot
 from tests.office import CATEGORIES, POLICE, permits
 from tests.spreadsheets import GUIDE, resource_rows, saved, workbook
@@ -306,6 +306,36 @@ def test_the_lead_department_compiles_a_base_library() -> None:
     assert errors(read(workbook(*rows), led)) == [(2, "编制方", "lead-department")]
 
 
+def test_what_somebody_else_compiles_is_refused() -> None:
+    header = (*GUIDE, "编制方")
+    rows = [[*row, "市场监管厅"] for row in resource_rows("301/7", "居住证", "姓名")]
+    own = [[*row, "公安厅"] for row in resource_rows("301/8", "来访", "姓名")]
+    reading = read(workbook(*rows, *own, header=header))
+    assert errors(reading) == [(2, "编制方", "own-catalogue")]
+    assert [draft.code for draft in reading.drafts] == ["301/8"]
+
+
+def test_merged_cells_hold_for_every_row_that_they_span() -> None:
+    book = Workbook()
+    sheet = book.worksheets[0]
+    sheet.append(list(GUIDE))
+    for code in ("101/1", "101/2"):
+        changes: dict[str, Any] = {"share": "无条件共享", "condition": None, "provider": "市场监管厅"}
+        for row in resource_rows(code, f"人口{code[-1]}", "姓名", "电话", **changes):
+            sheet.append(row)
+    sheet["D4"] = None
+    sheet.merge_cells("D2:D5")  # the provider, of both resources
+    sheet["I3"] = None
+    sheet["I2"] = "整型"
+    sheet.merge_cells("I2:I3")  # the type of two items
+    reading = read(saved(book))
+    assert errors(reading) == []
+    market = next(it.code for it in DEPARTMENTS if it.name == "市场监管厅")
+    assert [draft.document["provider"] for draft in reading.drafts] == [market, market]
+    types = [[item["type"] for item in draft.document["items"]] for draft in reading.drafts]
+    assert types == [["INTEGER", "INTEGER"], ["TEXT", "TEXT"]]
+
+
 def test_basic_items_that_are_not_unconditional_are_taken_and_told() -> None:
     reading = read(workbook(*resource_rows("101/1", "人口", "姓名")))
     assert errors(reading) == []
@@ -373,6 +403,33 @@ def test_a_published_resource_keeps_what_the_file_does_not_tell() -> None:
     ]
     assert found["items"][1]["condition"] == "经同意"
     assert reading.drafts[0].missing == ("items[2].name", "items[2].column")
+
+
+def test_an_empty_cell_of_the_guide_clears_and_a_missing_column_does_not() -> None:
+    basis = LegalBasis(BasisType.LAW, "中华人民共和国统计法", "第二十五条")
+    published = permits("301/7", format="数据库表", condition="经同意", legal_basis=basis)
+    rows = resource_rows(
+        "301/7", "居住证", *(item.title for item in published.items), 信息资源格式=None, condition="新条件"
+    )
+    found = read(workbook(*rows), catalogue(published)).drafts[0].document
+    assert "format" not in found
+    assert found["condition"] == "新条件"
+    header = ["列" if title == "信息资源格式" else title for title in GUIDE]
+    found = read(workbook(*rows, header=header), catalogue(published)).drafts[0].document
+    assert found["format"] == "数据库表"
+
+
+def test_details_of_a_column_stay_while_it_is_the_same_column() -> None:
+    published = permits("301/7")
+    first = replace(published.items[0], column=replace(published.items[0].column, collated=False))
+    published = replace(published, items=(first, *published.items[1:]))
+    header = (*GUIDE, "信息项英文名", "字段")
+    basis = "《中华人民共和国统计法》第二十五条"
+    for column, expected in (("name", {"name": "name", "collated": False}), ("other", "other")):
+        rows = [[*row, "", ""] for row in resource_rows("301/7", "居住证", "甲", share="不予共享", condition=basis)]
+        rows[0][-2:] = ["name", column]
+        found = read(workbook(*rows, header=header), catalogue(published)).drafts[0].document
+        assert found["items"][0]["column"] == expected
 
 
 def test_remarks_are_in_the_order_of_the_file() -> None:

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from tanglai.catalogue.documents import resource_to_document
 from tanglai.catalogue.guide.proposals import Importing
 from tanglai.catalogue.guide.reading import Reading, read_guide
+from tanglai.catalogue.model import BasisType, LegalBasis
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.workflow.entry import entry_draft
 from tanglai.catalogue.workflow.errors import InvalidAct, NotFound, NotPermitted, ProblemCode
@@ -16,9 +18,10 @@ from tanglai.storage.workflow import entries, imports, matters, reading
 from tanglai.storage.workflow.entries import EntryInput
 from tanglai.storage.workflow.import_entries import Outcome
 from tanglai.storage.workflow.imports import Held, Import, ImportState, Lost
-from tests.office import HEALTH, POLICE, Office
+from tests.office import HEALTH, POLICE, Office, permits
 from tests.spreadsheets import resource_rows, workbook
 
+LAW = LegalBasis(BasisType.LAW, "中华人民共和国反恐怖主义法", "第九条")
 PERMIT = resource_rows("301/7", "居住证", "姓名", "号码")
 VISIT = resource_rows("301/8", "来访登记", "姓名")
 FOREIGN = resource_rows("301/9", "病历", "姓名", provider="卫生健康委员会")
@@ -134,7 +137,22 @@ async def test_a_row_of_a_published_resource_opens_a_revision_that_keeps_its_bin
     assert [item["column"] for item in draft.resource["items"]] == ["name", "phone"]
 
 
-async def test_a_submitted_entry_and_one_of_another_department_are_left_alone(order: Office) -> None:
+async def test_an_entry_that_is_being_audited_is_left_alone(order: Office) -> None:
+    cataloguer, head = await order.acting(POLICE, "cataloguer"), await order.acting(POLICE, "head")
+    document = resource_to_document(permits(condition="经同意", legal_basis=LAW), stamped=False)
+    entry = await entries.create(order.desk, cataloguer, EntryInput(document=document), code="301/1")
+    entry = await entries.approve(order.desk, head, entry.id, entry.version)
+    entry = await entries.submit(order.desk, cataloguer, entry.id, entry.version)
+    it = await run(order, *resource_rows("301/1", "居住证信息", "项name"))
+    assert await outcomes(order, it) == {"301/1": Outcome.REFUSED}
+    remarks = await order.desk.read(lambda c: imports.remarks_page(c, it.id, errors_only=True, limit=10))
+    assert [remark.message for _, remark in remarks] == [
+        f"entry `{entry.id}` of the resource is `SUBMITTED`: withdraw it first, or wait"
+    ]
+    assert (await entry_of(order, "301/1")).version == entry.version
+
+
+async def test_an_entry_of_another_department_is_left_alone(order: Office) -> None:
     health = await order.acting(HEALTH, "cataloguer")
     document = {"code": "301/8", "category": "301", "title": "来访"}
     await entries.create(order.desk, health, EntryInput(document=document))

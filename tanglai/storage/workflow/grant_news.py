@@ -109,6 +109,7 @@ async def _owe(work: Work, of: Any) -> None:
         coordinator=_above(acting.snapshot, of) if acting.department not in (of["requester"], of["provider"]) else None,
         resource=of["resource"],
         grant=of["id"],
+        brought_about=True,  # whoever may end the grant may open what is owed by it
     )
 
 

@@ -79,11 +79,12 @@ class Work:
         reason: str = "",
         given: Mapping[str, Any] | None = None,
         key: str | None = None,
+        brought_about: bool = False,
     ) -> Matter:
         """A new matter under `rules` (by default the rule set in force), opened by `event`.
 
         `key` is what the client named its request by: where a matter was opened by that name already, it is the
-        answer, and nothing is opened. Raises NotPermitted, WrongState.
+        answer, and nothing is opened. `brought_about` as for `take`. Raises NotPermitted, WrongState.
         """
         acting = self.acting
         named = self._named(key)
@@ -112,7 +113,7 @@ class Work:
             dict(document or {}),
         )
         step = self._step(new, event, target)
-        party, role = self._permitted(new, step)
+        party, role = (step.by[0].party, step.by[0].role) if brought_about else self._permitted(new, step)
         await self.connection.execute(
             _OPEN,
             id,
@@ -394,8 +395,8 @@ class Work:
         extended = row["extended_days"] + days
         due = self.calendar.due(row["started_on"], row["days"] + extended + row["paused_days"])
         await self.connection.execute(
-            "UPDATE deadline SET extended_days = $2, due_on = $3, provisional = $4, calendar = $5, flagged_at = NULL "
-            "WHERE id = $1",
+            "UPDATE deadline SET extended_days = $2, due_on = $3, provisional = $4, calendar = $5, flagged_at = NULL, "
+            "reminded = NULL WHERE id = $1",
             row["id"],
             extended,
             due.day,

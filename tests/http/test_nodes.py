@@ -5,11 +5,13 @@ import base64
 import http.client
 import json
 import os
+import queue
 import signal
 import socket
 import threading
 import time
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -19,6 +21,7 @@ import pytest
 from websockets.sync.client import connect
 from websockets.typing import Subprotocol
 
+from connectors.webhooks import signature
 from tanglai.server.issuer import DemoIssuer
 from tanglai.server.settings import Settings
 from tanglai.storage.embedded import EmbeddedPostgres
@@ -28,8 +31,35 @@ from tests.http.nodes import PROVIDER, REGISTERS, REQUESTER, RESOURCE, Node, Pla
 PHONES = "{ data { people { persons(first: 5) { nodes { number phone } } } } }"
 
 
+class Hook(BaseHTTPRequestHandler):
+    """A department's own system that is told of its work."""
+
+    received: "queue.Queue[tuple[dict[str, str], bytes]]"
+
+    def do_POST(self) -> None:
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.received.put((headers, self.rfile.read(int(headers["content-length"]))))
+        self.send_response(204)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
 @pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+def hooks() -> Iterator[str]:
+    """URL of a receiver of webhooks."""
+    Hook.received = queue.Queue()
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory, hooks: str) -> Iterator[Platform]:
     folder = tmp_path_factory.mktemp("node with a space")
     source = EmbeddedPostgres(folder / "source", settings={"fsync": "off"})
     database = EmbeddedPostgres(folder / "platform")
@@ -42,6 +72,7 @@ def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
             "TANGLAI_KEY": base64.b64encode(os.urandom(32)).decode(),
             "TANGLAI_STATE_DIR": str(folder / "state"),
             "TANGLAI_DEMO_ISSUER": "1",
+            "TANGLAI_WEBHOOK_HOSTS": hooks,
             "PEOPLE_DSN": source.url("people"),
         }
         for name, text in REGISTERS.items():
@@ -314,3 +345,29 @@ def test_an_act_on_one_node_is_an_event_on_every_node(platform: Platform, nodes:
         while from_socket()["payload"]["data"]["inboxChanged"] != after:
             pass
     stream.close()
+
+
+def test_a_department_is_told_by_its_webhook_once_whatever_the_number_of_nodes(
+    platform: Platform, nodes: tuple[Node, Node], hooks: str
+) -> None:
+    token = platform.token(REQUESTER, "--role", "applicant", "--role", "client-administrator")
+    one, other = nodes
+    register = (
+        'mutation ($url: String!) { registerWebhook(url: $url, kinds: ["task"]) { '
+        "... on RegisteredWebhook { secret webhook { id } } } }"
+    )
+    registered = one.ask(register, token, {"url": f"{hooks}/work"}).body["data"]["registerWebhook"]
+    act = 'mutation { createApplication(input: {resource: "301/1"}) { ... on Application { id } } }'
+    id = other.ask(act, token).body["data"]["createApplication"]["id"]
+    headers, body = Hook.received.get(timeout=20)
+    assert headers["tanglai-signature"] == signature(registered["secret"], int(headers["tanglai-timestamp"]), body)
+    told = json.loads(body)
+    assert (told["event"], told["role"], told["matter"]["id"]) == ("task.APPLICATION", "applicant", id)
+    found = one.ask("query ($id: ID!) { node(id: $id) { id } }", token, {"id": told["matter"]["id"]}).body["data"]
+    assert found == {"node": {"id": id}}
+    remove = "mutation ($id: ID!) { removeWebhook(id: $id) { __typename } }"
+    removed = other.ask(remove, token, {"id": registered["webhook"]["id"]}).body["data"]
+    assert removed == {"removeWebhook": {"__typename": "Webhook"}}
+    one.ask(act, token)
+    with pytest.raises(queue.Empty):
+        Hook.received.get(timeout=0.5)

@@ -113,6 +113,7 @@ def test_metrics() -> None:
     assert 'tanglai_request_seconds_count{entry="graphql"} 2.0' in text
     assert "tanglai_operations_running 0.0" in text
     assert "tanglai_websockets 0.0" in text
+    assert "tanglai_subscriptions 0.0" in text
     assert samples.POLICE not in text
 
 

@@ -116,14 +116,15 @@ def test_yinchuan_takes_in_the_former_code_of_lingwu_and_wuzhong_does_not(draft:
     assert not "640382".startswith(division_prefixes("640300", divisions))
 
 
-def test_tables_of_the_catalogue_are_those_that_are_loaded(draft: Draft) -> None:
+def test_tables_of_the_catalogue_are_those_that_are_loaded_but_one(draft: Draft) -> None:
+    """Social organisations are left for whoever tries the way from a spreadsheet to publication."""
     loaded = {f"{database.namespace}.{table}" for database in DATABASES for table in database.tables}
     bound = {
         f"{resource.binding.namespace}.{resource.binding.table}"
         for resource in draft.resources
         if resource.binding.namespace is not None and resource.zone is Zone.EXTRANET
     }
-    assert bound == loaded
+    assert bound == loaded - {"civil.social_organisation"}
 
 
 def test_columns_of_the_catalogue_are_those_of_the_rows(draft: Draft, world: World) -> None:

@@ -44,7 +44,7 @@ REGISTER = (
     "... on InvalidAct { problems { field code } } } }"
 )
 RETRY = (
-    "mutation ($id: ID!) { retryWebhookDelivery(id: $id) { __typename ... on WebhookDelivery { now: state attempts } "
+    "mutation ($id: ID!) { retryWebhookDelivery(id: $id) { __typename ... on WebhookDelivery { state attempts } "
     "... on ActError { code } ... on WrongState { currentState } } }"
 )
 REMOVE = "mutation ($id: ID!) { removeWebhook(id: $id) { __typename ... on ActError { code } } }"
@@ -179,7 +179,7 @@ async def test_what_fails_is_tried_again_and_may_be_retried_once_dead(database: 
         answer = await node.ask(RETRY, id=dead["key"])
         assert answer.data["retryWebhookDelivery"] == {
             "__typename": "WebhookDelivery",
-            "now": "PENDING",
+            "state": "PENDING",
             "attempts": 0,
         }
         assert (await node.receiver.heard()).headers["tanglai-delivery"] in ids
@@ -192,7 +192,7 @@ async def test_what_fails_is_tried_again_and_may_be_retried_once_dead(database: 
         assert answer.data["retryWebhookDelivery"] == {
             "__typename": "WrongState",
             "code": "WRONG_STATE",
-            "state": "DELIVERED",
+            "currentState": "DELIVERED",
         }
 
 

@@ -288,6 +288,11 @@ ROUTES: Mapping[str, str] = {
     "/healthz": "alive",
     "/readyz": "ready",
     "/demo/session": "whether there is a demo",
+    "/catalogue-template.xlsx": "the spreadsheet to fill in, of the catalogue",
+    "/catalogue.xlsx": "the department's own entries of the catalogue",
+    "/catalogue-imports": "takes a spreadsheet of the department's own entries",
+    "/documents": "takes a document of a dispute",
+    "/documents/{id:path}": "a document of a dispute, for its parties",
 }
 """Other routes of a node, and what they tell; none comes to rows. Those of the workbench are files."""
 

@@ -1,7 +1,9 @@
 """Whatever can be asked has a row in the matrix: paths, arguments, operators, functions, parts, transports."""
 
+import base64
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 from typing import Any, cast
 
 import pytest
@@ -23,7 +25,9 @@ from resolvers.gateway import Gateway
 from schema import unified
 from schema.fields import EXTENSION, Part, PartField, WhereLogic
 from tanglai.catalogue.model import Snapshot
+from tanglai.server.compose import compose
 from tanglai.server.pages import Pages
+from tanglai.server.settings import Settings
 from tests.catalogues import population
 from tests.http.platform import running
 from tests.matrix import registers
@@ -145,12 +149,13 @@ def test_every_call_of_the_gateway_is_a_transport_or_brings_no_rows() -> None:
     } == set(TRANSPORTS)
 
 
-def test_every_route_of_a_server_is_listed_and_no_other_method_comes_in() -> None:
-    """Asked of a running server: what is not listed is not there."""
+def test_every_route_of_a_server_is_listed_and_no_other_method_comes_in(tmp_path: Path) -> None:
+    """Asked of a node as it is put together, and of a running server: what is not listed is not there."""
+    key = base64.b64encode(bytes(32)).decode()
+    node: Any = compose(Settings(state_dir=tmp_path, key=key, demo_issuer=True), {})[0]
+    found = routes(node._rest.routes) - {route.path for route in Pages().routes() if isinstance(route, Route)}
+    assert found == set(ROUTES), "a route that brings rows is an entry path of the matrix (registers.py, ROUTES)"
     with running() as platform:
-        rest: Any = platform.server.config.app
-        found = routes(rest._rest.routes) - {route.path for route in Pages().routes() if isinstance(route, Route)}
-        assert found == set(ROUTES), "a route that brings rows is an entry path of the matrix (registers.py, ROUTES)"
         for method in ("GET", "POST", "OPTIONS", "PUT", "PATCH", "DELETE", "HEAD", "QUERY", "TRACE", "SEARCH"):
             answer = platform.send(method, "/graphql?query=%7Bhello%7D", headers={"Content-Length": "0"})
             assert (answer.status != 405) == (method in METHODS), f"{method} is a transport of the matrix"

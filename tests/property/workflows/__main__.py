@@ -10,8 +10,12 @@ from hypothesis.stateful import run_state_machine_as_test
 
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.property.workflows.play import Play, Theatre
+from tests.property.workflows.race import Race
 
 FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+KINDS = (Play, Race)
+"""Of play, in turn by seed: by one worker, and by two with crashes in between."""
+
 PLAYS, STEPS = 10, 60
 """Plays of one seed, and rules of one play."""
 
@@ -19,11 +23,11 @@ PLAYS, STEPS = 10, 60
 def main(seconds: float, first: int) -> None:
     end = time.monotonic() + seconds
     with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder), settings=FAST) as server:
-        theatre = Theatre(server)
+        theatre = Theatre(server, workers=2)
         number = first
         try:
             while time.monotonic() < end:
-                plays = seed(number)(type("Plays", (Play,), {"theatre": theatre}))
+                plays = seed(number)(type("Plays", (KINDS[number % len(KINDS)],), {"theatre": theatre}))
                 run_state_machine_as_test(
                     plays,
                     settings=settings(

@@ -198,6 +198,8 @@ class Attempt:
         found = [s for s in steps(matter.kind, matter.rules, matter.state, event) if target in (None, s.target)]
         if not found:
             self.faults.add("WrongState")
+            anywhere = [s for s in law.STEPS[matter.kind] if s.event == event]
+            self.wrong(not brought_about and not any(self._may(matter, s) for s in anywhere), "NotPermitted")
             return
         one = found[0]
         if not brought_about and not self._may(matter, one):

@@ -103,10 +103,12 @@ class Deviser:
         found = world.open()
         if not found:
             return self.opening(d, world)
-        matter: Matter = d(st.sampled_from(found[-8:]))
+        return self.on(d, world, d(st.sampled_from(found[-8:])))
+
+    def on(self, d: Draw, world: World, matter: Matter) -> Command:
         acts = [act for act in MOVERS if act.kind == matter.kind and self._by(act, matter)]
         if d(st.integers(0, 7)):
-            acts = [act for act in acts if not act.rare] or acts
+            acts = [act for act in acts if not act.rare]
         if not acts:
             return self.opening(d, world)
         act: Act = d(st.sampled_from(acts))

@@ -20,6 +20,7 @@ from demo.region import DemoRegion, DemoRegionError
 from demo.session import DEFAULT_PURPOSE, demo_session
 from demo.tour.items import item_lines
 from demo.tour.procedures import procedure_lines
+from demo.tour.publishing import publication_lines
 from demo.tour.rows import APPLIED_FOR_DIAGNOSIS, row_lines
 from demo.tour.running import Tour
 from demo.tour.states import state_lines
@@ -121,6 +122,7 @@ def _run_tour(region: DemoRegion) -> int:
         *state_lines(world),
         *statistics_lines(world),
         *procedure_lines(world),
+        *publication_lines(world),
     ]
     settings = _settings(region, port=0, log_level="error")
     good: list[bool] = []

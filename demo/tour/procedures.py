@@ -1,15 +1,11 @@
 """In charge of the tour's second part: the law's work, each line an act or a question of somebody in a role.
 
 A remedy is followed by machine; a reply opens a part; a refusal goes through consultation and coordination; a deadline
-is missed and counted; a suspended grant is denied at once; a spreadsheet becomes a resource that can be asked for.
+is missed and counted; a suspended grant is denied at once.
 """
 
-import base64
 from collections.abc import Mapping
-from io import BytesIO
 from typing import Any
-
-from openpyxl import Workbook
 
 from demo.data.world import World
 from demo.tour.expectations import Delivered, Denied, Such, tree
@@ -23,19 +19,19 @@ ASSISTING, TAXING = "SOCIAL-ASSISTANCE", "TAX-COLLECTION"
 
 
 def procedure_lines(world: World) -> list[Line]:
-    return [*_application(world), *_dispute(world), *_deadlines(), *_suspension(world), *_publication(world)]
+    return [*_application(world), *_dispute(world), *_deadlines(), *_suspension(world)]
 
 
-def _done(name: str, fields: str) -> str:
+def done(name: str, fields: str) -> str:
     """The selection of an act's result: `fields` of the matter, or what kept it from being done."""
     return f"{{ __typename ... on {name} {{ {fields} }} {ERRORS} }}"
 
 
-def _act(name: str, call: str, fields: str, variables: str = "$id: ID!, $version: Int!") -> str:
-    return f"mutation ({variables}) {{ done: {call} {_done(name, fields)} }}"
+def act(name: str, call: str, fields: str, variables: str = "$id: ID!, $version: Int!") -> str:
+    return f"mutation ({variables}) {{ done: {call} {done(name, fields)} }}"
 
 
-def _matter(name: str, **fields: Any) -> Delivered:
+def matter(name: str, **fields: Any) -> Delivered:
     return Delivered({"done": {"__typename": name, **fields}})
 
 
@@ -69,14 +65,14 @@ def _application(world: World) -> list[Line]:
         ),
         Line(
             "without duty and legal basis an application is told all that it lacks, Art. 11(1)",
-            query=lambda kept: _act(
+            query=lambda kept: act(
                 "Application", f"{kept['mutation']}(input: $input)", "state", "$input: ApplicationInput!"
             ),
             variables={
                 "input": {"resource": Kept("resource"), "items": [Kept("phone")], "purpose": TAXING},
             },
             roles=("applicant",),
-            expected=_matter(
+            expected=matter(
                 "InvalidAct",
                 code="INVALID",
                 message=TEXT,
@@ -90,7 +86,7 @@ def _application(world: World) -> list[Line]:
         ),
         Line(
             "the remedy followed by machine: an application to the provider, reply due in 10 working days, Art. 11(3)",
-            query=lambda kept: _act(
+            query=lambda kept: act(
                 "Application",
                 f"{kept['mutation']}(input: $input)",
                 "id version state provider { key } deadlines { kind workingDays overdue }",
@@ -106,7 +102,7 @@ def _application(world: World) -> list[Line]:
                 }
             },
             roles=("applicant",),
-            expected=_matter(
+            expected=matter(
                 "Application",
                 id=TEXT,
                 version=2,
@@ -140,23 +136,23 @@ def _application(world: World) -> list[Line]:
         ),
         Line(
             "who asks does not answer: the reply is the provider's, Art. 11(3)",
-            query=_act("Application", "approveApplication(id: $id, version: $version)", "state"),
+            query=act("Application", "approveApplication(id: $id, version: $version)", "state"),
             variables=named,
             roles=("applicant", "reviewer", "head"),
-            expected=_matter(
+            expected=matter(
                 "NotPermitted", code="NOT_PERMITTED", message=TEXT, article=None, roles=["reviewer"], ownAct=False
             ),
             **TAX,
         ),
         Line(
             "the provider shares a part: the phone, not the address, Art. 11(3)",
-            query=_act(
+            query=act(
                 "Application",
                 'approveApplication(id: $id, version: $version, terms: {items: ["phone"]}, note: "地址不必提供")',
                 "state grant { id items } deadlines { met overdue }",
             ),
             variables=named,
-            expected=_matter(
+            expected=matter(
                 "Application",
                 state="PARTLY_APPROVED",
                 grant={"id": TEXT, "items": ["phone"]},
@@ -201,28 +197,28 @@ def _dispute(world: World) -> list[Line]:
     return [
         Line(
             "a county asks the region for insurance data, Art. 11(3)",
-            query=_act("Application", "apply(input: $input)", "id version state", "$input: ApplicationInput!"),
+            query=act("Application", "apply(input: $input)", "id version state", "$input: ApplicationInput!"),
             variables={"input": application},
             roles=("applicant",),
-            expected=_matter("Application", id=TEXT, version=2, state="SUBMITTED"),
+            expected=matter("Application", id=TEXT, version=2, state="SUBMITTED"),
             keep=kept("refused"),
             **COUNTY,
         ),
         Line(
             "a refusal gives its reasons, Art. 11(3)",
-            query=_act(
+            query=act(
                 "Application",
                 "refuseApplication(id: $id, version: $version, code: NO_DUTY, "
                 'reason: "民政厅已有授权，由其核对 (Civil Affairs has a grant and checks)")',
                 "state refusal replyWords",
             ),
             variables=named("refused"),
-            expected=_matter("Application", state="REFUSED", refusal="NO_DUTY", replyWords=TEXT),
+            expected=matter("Application", state="REFUSED", refusal="NO_DUTY", replyWords=TEXT),
             **INSURER,
         ),
         Line(
             "what was refused and is really needed is consulted upon, Art. 11(4)",
-            query=_act(
+            query=act(
                 "Consultation",
                 "openConsultation(input: $input)",
                 "id version state provider { key }",
@@ -232,34 +228,32 @@ def _dispute(world: World) -> list[Line]:
                 "input": {"application": Kept("refused"), "need": "本县受理、当日核对 (the county decides on the spot)"}
             },
             roles=("applicant",),
-            expected=_matter(
-                "Consultation", id=TEXT, version=NUMBER, state="OPEN", provider={"key": "social-security"}
-            ),
+            expected=matter("Consultation", id=TEXT, version=NUMBER, state="OPEN", provider={"key": "social-security"}),
             keep=kept("consultation"),
             **COUNTY,
         ),
         Line(
             "the provider keeps to its position, Art. 11(4)",
-            query=_act(
+            query=act(
                 "Consultation",
                 'stateConsultationPosition(id: $id, version: $version, text: "不宜逐级开放 (not for every level)")',
                 "id version state",
             ),
             variables=named("consultation"),
-            expected=_matter("Consultation", id=TEXT, version=NUMBER, state="OPEN"),
+            expected=matter("Consultation", id=TEXT, version=NUMBER, state="OPEN"),
             keep=kept("consultation"),
             **INSURER,
         ),
         Line(
             "it fails, and goes to the common competent department of both levels, Art. 11(4)",
-            query=_act(
+            query=act(
                 "Consultation",
                 'escalateConsultation(id: $id, version: $version, reason: "协商不成 (no agreement)")',
                 "state coordination { id version state coordinator { key } }",
             ),
             variables=named("consultation"),
             roles=("applicant",),
-            expected=_matter(
+            expected=matter(
                 "Consultation",
                 state="ESCALATED",
                 coordination={
@@ -277,7 +271,7 @@ def _dispute(world: World) -> list[Line]:
         ),
         Line(
             "which decides, with reasons: the county's own rows, Art. 11(4)",
-            query=_act(
+            query=act(
                 "Coordination",
                 "decideCoordination(id: $id, version: $version, decision: SHARE, "
                 'reason: "本行政区域数据应予回流 (data of its own area flow back)", '
@@ -287,7 +281,7 @@ def _dispute(world: World) -> list[Line]:
             variables=named("coordination"),
             roles=("coordinator",),
             person="coordinator",
-            expected=_matter(
+            expected=matter(
                 "Coordination",
                 state="GRANTED",
                 grant={"basis": "COORDINATION", "items": ["base", "division", "month"]},
@@ -319,7 +313,7 @@ def _deadlines() -> list[Line]:
     return [
         Line(
             "a change of law obliges departments within 15 working days of the change, Art. 8",
-            query=_act(
+            query=act(
                 "OpenedObligations",
                 "openObligations(change: $change)",
                 "obligations { id version state provider { key } deadlines { kind startedOn dueOn overdue } }",
@@ -334,7 +328,7 @@ def _deadlines() -> list[Line]:
             },
             roles=("supervisor",),
             person="supervisor",
-            expected=_matter(
+            expected=matter(
                 "OpenedObligations",
                 obligations=[
                     {
@@ -391,7 +385,7 @@ def _suspension(world: World) -> list[Line]:
     return [
         Line(
             "misuse: the provider suspends the grant and sets a correction period, Order 809 Art. 27",
-            query=_act(
+            query=act(
                 "Suspension",
                 "suspendGrant(grant: $grant, code: OTHER_PURPOSE, correctionDays: 5, "
                 'reason: "用于他途 (used for something else)")',
@@ -399,7 +393,7 @@ def _suspension(world: World) -> list[Line]:
                 "$grant: ID!",
             ),
             variables={"grant": Kept("grant")},
-            expected=_matter(
+            expected=matter(
                 "Suspension",
                 id=TEXT,
                 version=1,
@@ -426,7 +420,7 @@ def _suspension(world: World) -> list[Line]:
         ),
         Line(
             "what was put right is reported, Order 809 Art. 27",
-            query=_act(
+            query=act(
                 "Suspension",
                 'reportCompliance(id: $id, version: 1, text: "已清理 (cleaned up)")',
                 "state version",
@@ -434,199 +428,15 @@ def _suspension(world: World) -> list[Line]:
             ),
             variables={"id": Kept("suspension")},
             roles=("applicant",),
-            expected=_matter("Suspension", state="REPORTED", version=2),
+            expected=matter("Suspension", state="REPORTED", version=2),
             **TAX,
         ),
         Line(
             "and the grant is resumed, Order 809 Art. 27",
-            query=_act("Suspension", "resumeGrant(id: $id, version: 2)", "state grant { state }", "$id: ID!"),
+            query=act("Suspension", "resumeGrant(id: $id, version: 2)", "state grant { state }", "$id: ID!"),
             variables={"id": Kept("suspension")},
-            expected=_matter("Suspension", state="RESUMED", grant={"state": "ACTIVE"}),
+            expected=matter("Suspension", state="RESUMED", grant={"state": "ACTIVE"}),
             **REVIEWER,
         ),
         Line("the next request is answered again, Art. 11(3)", expected=Delivered(open_again), **asked),
-    ]
-
-
-_HEADERS = (
-    "信息资源分类",
-    "名称",
-    "代码",
-    "提供方",
-    "提供方代码",
-    "摘要",
-    "格式",
-    "信息项名称",
-    "数据类型",
-    "共享类型",
-    "共享条件",
-    "共享方式",
-    "开放属性",
-    "更新周期",
-    "GraphQL分组",
-    "GraphQL列表",
-    "GraphQL单条",
-    "GraphQL类型",
-    "数据源",
-    "表",
-    "行标识",
-    "行标识类型",
-    "主键",
-    "信息项英文名",
-    "字段",
-    "信息项共享类型",
-)
-_ITEMS = (
-    ("统一社会信用代码", "字符型", "creditCode", "credit_code", "无条件共享"),
-    ("名称", "字符型", "name", "name", "无条件共享"),
-    ("区划", "字符型", "division", "division", "无条件共享"),
-    ("登记日期", "日期型", "registeredOn", "registered_on", "无条件共享"),
-    ("联系电话", "字符型", "phone", "phone", "有条件共享"),
-)
-
-
-def spreadsheet() -> bytes:
-    """The guide's spreadsheet of one resource as a department fills it in: a title above, the resource's cells once."""
-    book = Workbook()
-    sheet = book.active
-    assert sheet is not None
-    sheet.title = "民政厅"
-    sheet.append(["自治区民政厅政务信息资源目录（演示）"])
-    sheet.append(_HEADERS)
-    for number, (title, kind, name, column, share) in enumerate(_ITEMS):
-        first = number == 0
-        resource = (
-            "302040",
-            "社会组织登记信息",
-            "302040/1",
-            "宁夏回族自治区民政厅",
-            "11640000DMR000063X",
-            "登记的社会组织。演示用合成数据。",
-            "数据库表",
-        )
-        bound = ("civilAffairs", "socialOrganisations", "socialOrganisation", "SocialOrganisation", "civil-affairs")
-        sheet.append(
-            [
-                *(resource if first else [None] * len(resource)),
-                title,
-                kind,
-                "有条件共享" if first else None,
-                "因履行职责需要联系社会组织" if first else None,
-                "接口" if first else None,
-                "可向社会开放" if first else None,
-                "每月" if first else None,
-                *(bound if first else [None] * len(bound)),
-                "civil.social_organisation" if first else None,
-                "row_handle" if first else None,
-                "长整型" if first else None,
-                "是" if first else None,
-                name,
-                column,
-                share,
-            ]
-        )
-    content = BytesIO()
-    book.save(content)
-    return content.getvalue()
-
-
-CATALOGUER: dict[str, Any] = {"department": "civil-affairs", "person": "cataloguer", "roles": ("cataloguer",)}
-
-
-def _publication(world: World) -> list[Line]:
-    first = min(world.social_organisations, key=lambda one: one.credit_code)
-    return [
-        Line(
-            "a department brings its catalogue as the guide's spreadsheet, Art. 8",
-            query=_act(
-                "CatalogueImport",
-                "importCatalogue(fileName: $name, content: $content)",
-                "id",
-                "$name: String!, $content: String!",
-            ),
-            variables={"name": "目录.xlsx", "content": base64.b64encode(spreadsheet()).decode()},
-            expected=_matter("CatalogueImport", id=TEXT),
-            keep={"import": "data.done.id"},
-            **CATALOGUER,
-        ),
-        Line(
-            "it becomes a draft with a report per row, Art. 8",
-            query="""query ($id: ID!) { catalogueImport(id: $id) { state created refused
-              remarks(errorsOnly: true) { totalCount }
-              resources { nodes { code outcome entry { id version state } } } } }""",
-            variables={"id": Kept("import")},
-            expected=Delivered(
-                {
-                    "catalogueImport": {
-                        "state": "DONE",
-                        "created": 1,
-                        "refused": 0,
-                        "remarks": {"totalCount": 0},
-                        "resources": {
-                            "nodes": [
-                                {
-                                    "code": "302040/1",
-                                    "outcome": "CREATED",
-                                    "entry": {"id": TEXT, "version": 1, "state": "DRAFT"},
-                                }
-                            ]
-                        },
-                    }
-                }
-            ),
-            keep={"entry": "data.catalogueImport.resources.nodes.0.entry.id"},
-            patience=20,
-            **CATALOGUER,
-        ),
-        Line(
-            "the draft names the obligation that it meets, Art. 8",
-            query=_act(
-                "Entry",
-                "amendEntry(id: $id, version: 1, input: {obligations: [$obligation]})",
-                "version state problems { message } obligations { state }",
-                "$id: ID!, $obligation: ID!",
-            ),
-            variables={"id": Kept("entry"), "obligation": Kept("obligation")},
-            expected=_matter("Entry", version=2, state="DRAFT", problems=[], obligations=[{"state": "OPEN"}]),
-            **CATALOGUER,
-        ),
-        Line(
-            "the department publishes it itself, and has met its obligation, late, Art. 8",
-            query=_act(
-                "Entry",
-                "publishEntry(id: $id, version: 2)",
-                "state obligations { state deadlines { met overdue } }",
-                "$id: ID!",
-            ),
-            variables={"id": Kept("entry")},
-            expected=_matter(
-                "Entry",
-                state="PUBLISHED",
-                obligations=[{"state": "MET", "deadlines": [{"met": True, "overdue": True}]}],
-            ),
-            **CATALOGUER,
-        ),
-        Line(
-            "any department asks for it by the next request, Art. 7, 11(2)",
-            "taxation",
-            query='{ catalogue { resource(code: "302040/1") { version shareClass } } '
-            "data { civilAffairs { socialOrganisations(first: 1, orderBy: [{creditCode: ASC}]) { totalCount "
-            "nodes { creditCode name registeredOn } } } } }",
-            expected=Delivered(
-                {"catalogue": {"resource": {"version": 1, "shareClass": "CONDITIONAL"}}}
-                | tree(
-                    "civilAffairs.socialOrganisations",
-                    {
-                        "totalCount": len(world.social_organisations),
-                        "nodes": [
-                            {
-                                "creditCode": first.credit_code,
-                                "name": first.name,
-                                "registeredOn": first.registered_on.isoformat(),
-                            }
-                        ],
-                    },
-                )
-            ),
-        ),
     ]

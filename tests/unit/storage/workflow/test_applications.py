@@ -71,7 +71,7 @@ async def test_an_approval_creates_the_grant(office: Office) -> None:
     assert matter.state == "APPROVED"
     grant, *others = await office.platform.load_grants(HEALTH)
     assert others == []
-    assert (grant.id, grant.items, grant.state) == (matter.grant, {"phone", "address"}, GrantState.ACTIVE)
+    assert (grant.id, set(grant.items), grant.state) == (matter.grant, {"phone", "address"}, GrantState.ACTIVE)
     assert (grant.purpose, grant.basis, grant.valid_to) == ("care", GrantBasis.APPLICATION, None)
     assert grant.valid_from <= office.now
     assert await inbox(office, POLICE, "reviewer") == []

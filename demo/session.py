@@ -124,26 +124,6 @@ EXAMPLES = (
 """,
     ),
     DemoExample(
-        "一个家庭：户籍、婚姻和社保",
-        "A family: household, marriage and insurance",
-        "civil-affairs",
-        "SOCIAL-ASSISTANCE",
-        """query Family($idNumber: String!) {
-  data {
-    population {
-      resident(idNumber: $idNumber) {
-        name
-        household { address members { nodes { name birthDate } } }
-        marriagesAsWife { nodes { registeredOn husband { name } } }
-        contributions(first: 3, orderBy: [{month: DESC}]) { nodes { month base status } }
-      }
-    }
-  }
-}
-""",
-        {"idNumber": OWNER},
-    ),
-    DemoExample(
         "不予共享的诊断：经协调授权，患者以假名出现",
         "A diagnosis that is not shared: opened by coordination, patients under pseudonyms",
         "civil-affairs",

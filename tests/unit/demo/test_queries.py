@@ -63,7 +63,7 @@ def test_an_example_is_a_query_of_the_schema(example: object, schema: GraphQLSch
 def test_examples_are_asked_by_departments_for_purposes_of_the_catalogue(draft: Draft) -> None:
     session = demo_session(draft.departments, draft.purposes)
     keys, purposes = {d.key for d in session.departments}, {p.code for p in session.purposes}
-    assert 6 <= len(session.examples) <= 8
+    assert 6 <= len(session.examples) <= 10
     for example in session.examples:
         assert example.department in keys
         assert example.purpose in purposes

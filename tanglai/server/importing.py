@@ -39,6 +39,10 @@ _TOO_MUCH = ("the file takes too much time or memory to read", "读取文件耗�
 _INTERNAL = ("internal error: ask whoever runs the platform", "内部错误，请联系平台运维人员")
 
 
+class _Over(Exception):
+    """The import cannot go on; the arguments say why, in English and in Chinese."""
+
+
 class Importer:
     """Works on imports while it is open. What it is at when it closes is left to whoever opens next."""
 
@@ -110,8 +114,8 @@ class Importer:
             for batch in _batches(drafts, self._batch):
                 await imports.put(self._desk, self._acting(held, await self._moment()), held, batch)
             await imports.finish(self._database, held)
-        except WorkbookError as error:
-            await imports.fail(self._database, held, error.message, error.message_zh)
+        except (WorkbookError, _Over) as error:
+            await imports.fail(self._database, held, *error.args)
         except WorkflowError as error:
             await imports.fail(self._database, held, error.message, _INTERNAL[1])
         except (Lost, PolicyUnavailable):
@@ -126,7 +130,7 @@ class Importer:
         moment = await self._moment()
         department = moment.snapshot.departments.get(held.department)
         if department is None or not department.active:
-            raise WorkbookError("the department takes part no more", "部门已停用")
+            raise _Over("the department takes part no more", "部门已停用")
         importing = Importing(moment.snapshot, department, day_of(moment.now))
         reading: Reading = await asyncio.to_thread(read_sheets, sheets, importing)
         done = await imports.begin(self._database, held, reading)

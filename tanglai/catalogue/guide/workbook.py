@@ -15,12 +15,14 @@ from openpyxl.xml.constants import SHEET_MAIN_NS
 from openpyxl.xml.functions import iterparse  # defusedxml's: a document type is refused
 
 MAX_BYTES = 32 * 1024 * 1024
-MAX_UNPACKED = 512 * 1024 * 1024
+MAX_UNPACKED = 256 * 1024 * 1024
 MAX_PARTS = 4_000
 MAX_SHEETS = 100
 MAX_ROWS = 200_000
 """Rows with something in them, of all sheets together."""
 MAX_COLUMNS = 256
+MAX_CELLS = 5_000_000
+"""Cells with something in them, of all sheets together."""
 MAX_MERGES = 100_000
 MAX_ROW_NUMBER = 1_048_576
 MAX_CELL = 32_767
@@ -35,9 +37,12 @@ class WorkbookError(ValueError):
     """A file that is no workbook within the bounds. `message_zh` says the same in Chinese."""
 
     def __init__(self, message: str, message_zh: str) -> None:
-        super().__init__(message)
+        super().__init__(message, message_zh)
         self.message = message
         self.message_zh = message_zh
+
+    def __str__(self) -> str:
+        return self.message
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,14 +126,29 @@ def _sheets(content: bytes) -> list[Sheet]:
         if len(book.worksheets) > MAX_SHEETS:
             raise WorkbookError(f"more than {MAX_SHEETS} sheets", f"工作表超过 {MAX_SHEETS} 个")
         sheets: list[Sheet] = []
-        left = MAX_ROWS
+        left = _Left()
         for worksheet in book.worksheets:
-            sheet = _sheet(worksheet, left)
-            left -= len(sheet.rows)
-            sheets.append(sheet)
+            sheets.append(_sheet(worksheet, left))
         return sheets
     finally:
         book.close()
+
+
+@dataclass(slots=True)
+class _Left:
+    """What a workbook may still hold."""
+
+    rows: int = field(default_factory=lambda: MAX_ROWS)
+    cells: int = field(default_factory=lambda: MAX_CELLS)
+
+    def take(self, cells: int) -> None:
+        """A row with so many cells. Raises WorkbookError."""
+        self.rows -= 1
+        self.cells -= cells
+        if self.rows < 0:
+            raise WorkbookError(f"more than {MAX_ROWS:,} rows", f"超过 {MAX_ROWS:,} 行")
+        if self.cells < 0:
+            raise WorkbookError(f"more than {MAX_CELLS:,} cells", f"超过 {MAX_CELLS:,} 个单元格")
 
 
 class _Parser(WorkSheetParser):
@@ -143,7 +163,7 @@ class _Parser(WorkSheetParser):
         return cell
 
 
-def _sheet(worksheet: Any, left: int) -> Sheet:
+def _sheet(worksheet: Any, left: _Left) -> Sheet:
     # Of the part only rows and merged cells are looked at: what else a program writes there, often wrongly, is skipped.
     book = worksheet.parent
     sheet = Sheet(worksheet.title, worksheet.sheet_state != "visible")
@@ -163,8 +183,7 @@ def _sheet(worksheet: Any, left: int) -> Sheet:
                 element.clear()
                 values = _values(cells)
                 if values and 1 <= number <= MAX_ROW_NUMBER:
-                    if len(sheet.rows) >= left and number not in sheet.rows:
-                        raise WorkbookError(f"more than {MAX_ROWS:,} rows", f"超过 {MAX_ROWS:,} 行")
+                    left.take(len(values))
                     sheet.rows[number] = values
             elif element.tag == _MERGE:
                 merges.append(_merge(element.get("ref", "")))

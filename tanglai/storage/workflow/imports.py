@@ -12,12 +12,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Any
 
-import asyncpg
-
 from tanglai.catalogue.checks_base import Severity
 from tanglai.catalogue.guide.reading import Draft, Reading
 from tanglai.catalogue.guide.remarks import MOST_REMARKS, Remark
-from tanglai.catalogue.guide.workbook import MAX_BYTES, WorkbookError
+from tanglai.catalogue.guide.workbook import MAX_BYTES
 from tanglai.catalogue.workflow.errors import InvalidAct, NotFound, NotPermitted, Problem, ProblemCode
 from tanglai.catalogue.workflow.parties import Acting, Role
 from tanglai.storage.database import PlatformDatabase
@@ -161,42 +159,43 @@ async def start(desk: Desk, acting: Acting, file_name: str, content: bytes) -> I
     _require(acting)
     _require_file(file_name, content)
     sha256 = hashlib.sha256(content).hexdigest()
-    try:
-        async with desk.work(acting) as work:
-            connection = work.connection
-            running = await connection.fetchrow(
-                f"SELECT {_COLUMNS} FROM catalogue_import WHERE department = $1 AND state = 'RUNNING'",
-                acting.department,
-            )
-            if running is not None and running["sha256"] == sha256:
-                return import_of(running)
-            if running is not None:
-                raise _taken(running["id"])
-            number = await connection.fetchval("SELECT nextval('import_number')")
-            row = await connection.fetchrow(
-                _START,
-                f"I-{work.today.year}-{number:06d}",
-                acting.department,
-                acting.client,
-                acting.person,
-                sorted(acting.roles),
-                acting.request_id,
-                file_name,
-                sha256,
-                len(content),
-                content,
-                acting.now,
-            )
-            await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, WAITING)
-            return import_of(row)
-    except asyncpg.UniqueViolationError as error:  # two at once
-        raise _taken(None) from error
+    async with desk.work(acting) as work:
+        connection = work.connection
+        # Of two at once the second waits here for the first, and finds it.
+        await connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 1))", f"import {acting.department}")
+        running = await connection.fetchrow(
+            f"SELECT {_COLUMNS} FROM catalogue_import WHERE department = $1 AND state = 'RUNNING'", acting.department
+        )
+        if running is not None and running["sha256"] == sha256:
+            return import_of(running)
+        if running is not None:
+            message = f"import `{running['id']}` of the department is under way: wait for its end"
+            raise InvalidAct([Problem((), ProblemCode.TAKEN, message)])
+        number = await connection.fetchval("SELECT nextval('import_number')")
+        row = await connection.fetchrow(
+            _START,
+            f"I-{work.today.year}-{number:06d}",
+            acting.department,
+            acting.client,
+            acting.person,
+            sorted(acting.roles),
+            acting.request_id,
+            file_name,
+            sha256,
+            len(content),
+            content,
+            acting.now,
+        )
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, WAITING)
+        return import_of(row)
 
 
 def _require(acting: Acting) -> None:
     if not acting.holds(Role.CATALOGUER):
         message = f"this takes the role `{Role.CATALOGUER}`"
         raise NotPermitted(message, roles=(Role.CATALOGUER,), article=ARTICLE)
+    if not acting.covers(None):  # the file decides which resources it is about
+        raise NotPermitted("the token is narrowed to some resources", article="Art. 11(1)")
 
 
 def _require_file(file_name: str, content: bytes) -> None:
@@ -210,12 +209,6 @@ def _require_file(file_name: str, content: bytes) -> None:
         problems.append(Problem(("content",), ProblemCode.MALFORMED, f"more than {MAX_BYTES:,} bytes"))
     if problems:
         raise InvalidAct(problems)
-
-
-def _taken(id: str | None) -> InvalidAct:
-    named = f" `{id}`" if id else ""
-    message = f"an import{named} of the department is under way: wait for its end"
-    return InvalidAct([Problem((), ProblemCode.TAKEN, message)])
 
 
 # --- work ------------------------------------------------------------------------------------------------------------
@@ -315,11 +308,6 @@ async def finish(database: PlatformDatabase, held: Held) -> None:
 async def fail(database: PlatformDatabase, held: Held, message: str, message_zh: str) -> None:
     """Ends the import as failed. What batches have made of it stays. Raises Lost."""
     await _end(database, held, ImportState.FAILED, message, message_zh)
-
-
-async def refuse_file(database: PlatformDatabase, held: Held, error: WorkbookError) -> None:
-    """Ends the import of a file that cannot be read. Raises Lost."""
-    await fail(database, held, error.message, error.message_zh)
 
 
 async def _end(database: PlatformDatabase, held: Held, state: ImportState, failure: str | None, zh: str | None) -> None:

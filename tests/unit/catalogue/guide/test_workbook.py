@@ -88,6 +88,10 @@ def test_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(workbook, "MAX_ROWS", 1)
     with pytest.raises(WorkbookError, match="more than 1 rows"):
         read_workbook(GOOD)
+    monkeypatch.setattr(workbook, "MAX_ROWS", 2)
+    monkeypatch.setattr(workbook, "MAX_CELLS", 20)
+    with pytest.raises(WorkbookError, match="more than 20 cells"):
+        read_workbook(GOOD)
     monkeypatch.setattr(workbook, "MAX_BYTES", 1000)
     with pytest.raises(WorkbookError, match="more than 0 MiB"):
         read_workbook(GOOD)

@@ -236,6 +236,19 @@ async def test_a_department_has_one_import_at_a_time(office: Office) -> None:
     assert [problem.code for problem in refused.value.problems] == [ProblemCode.TAKEN]
 
 
+async def test_of_two_at_once_one_is_told_of_the_other(office: Office) -> None:
+    acting = await office.acting(POLICE, "cataloguer")
+    files = [workbook(*PERMIT), workbook(*VISIT), workbook(*PERMIT)]
+    both = await asyncio.gather(
+        *(imports.start(office.desk, acting, "a.xlsx", content) for content in files), return_exceptions=True
+    )
+    begun = {it.id for it in both if isinstance(it, Import)}
+    refused = [problem.code for it in both if isinstance(it, InvalidAct) for problem in it.problems]
+    assert len(begun) == 1
+    assert set(refused) <= {ProblemCode.TAKEN}
+    assert len(refused) in (1, 2)
+
+
 async def test_who_may_import_and_read(office: Office) -> None:
     content = workbook(*PERMIT)
     with pytest.raises(NotPermitted):

@@ -2,14 +2,19 @@
 
 import asyncio
 import base64
+from itertools import count
 from typing import Any
 
 import pytest
 
 from tanglai.catalogue.guide import workbook as bounds
+from tanglai.catalogue.guide.reading import Draft
 from tanglai.server import importing
 from tanglai.server.importing import Importer
 from tanglai.storage.replica import Moment
+from tanglai.storage.workflow import imports
+from tanglai.storage.workflow.import_entries import Put, put_entry
+from tanglai.storage.workflow.work import Work
 from tests.office import HEALTH, POLICE, Office
 from tests.spreadsheets import resource_rows, workbook
 
@@ -131,6 +136,46 @@ async def test_a_node_that_stops_leaves_the_import_to_the_next(office: Office, m
     assert (await read(office, done["id"]))["state"] == "RUNNING"
     assert await work(office)
     assert (await read(office, done["id"]))["state"] == "DONE"
+
+
+async def test_a_node_that_dies_within_a_batch_leaves_what_it_committed(
+    office: Office, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed in its second batch, without a word: the next node goes on once the first one's hold is over."""
+    done = await start(
+        office, encoded(*(row for n in range(1, 7) for row in resource_rows(f"301/{n}0", "登记", "姓名")))
+    )
+    reached, calls = asyncio.Event(), count(1)
+
+    async def dying(work: Work, draft: Draft) -> Put:
+        if next(calls) == 4:
+            reached.set()
+            await asyncio.Event().wait()
+        return await put_entry(work, draft)
+
+    async def nothing(*_: Any) -> None:
+        return None
+
+    with monkeypatch.context() as patched:
+        patched.setattr(imports, "put_entry", dying)
+        patched.setattr(imports, "release", nothing)
+        task = asyncio.create_task(work(office))
+        await reached.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    halfway = await read(office, done["id"])
+    assert (halfway["state"], halfway["total"], halfway["done"], halfway["created"]) == ("RUNNING", 6, 2, 2)
+    assert not await work(office)  # it is still held
+    async with office.platform.session() as connection:
+        await connection.execute("UPDATE catalogue_import SET alive_until = now() - interval '1 s'")
+    assert await work(office)
+    it = await read(office, done["id"])
+    assert (it["state"], it["done"], it["created"], it["unchanged"]) == ("DONE", 6, 6, 0)
+    numbers = [one["entryNumber"] for one in it["resources"]["nodes"]]
+    assert len(set(numbers)) == 6
+    async with office.platform.session() as connection:
+        assert await connection.fetchval("SELECT count(*) FROM matter WHERE kind = 'ENTRY'") == 6
 
 
 async def test_what_a_node_cannot_foresee_ends_the_import_without_words_of_its_own(

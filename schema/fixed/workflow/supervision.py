@@ -48,7 +48,7 @@ described(
         "CATALOGUE_LATE": "The catalogue was not brought up to date in time.",
         "ADDED_CONDITIONS": "Conditions were added to the published ones; the platform takes none and knows of none.",
         "LATE_REPLY": "An application was not answered in time.",
-        "LATE_SUPPLY": "Data were not supplied in time.",
+        "LATE_SUPPLY": "Data were not supplied in time; no grant starts too late, so the platform knows of none.",
         "NO_RETURN_FLOW": "An application of a lower level of its own area was refused.",
         "LATE_CORRECTION": "Doubts about data were not answered in time.",
         "UNILATERAL_ENDING": "A grant was ended though nothing was filed, sanctioned or decided.",
@@ -64,7 +64,6 @@ described(
     {
         "UPDATES_ON_TIME": "Catalogue updates in time, of those decided.",
         "REPLIES_ON_TIME": "Replies in time, of those decided.",
-        "SUPPLIES_ON_TIME": "Supplies in time, of those decided.",
         "CORRECTIONS_ON_TIME": "Answers to doubts in time, of those decided.",
         "CORRECTIONS_ANSWERED": "Doubts that were answered, of those reported.",
         "SOURCES_UP": "Sources that answer, of all.",

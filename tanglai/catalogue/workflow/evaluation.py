@@ -124,7 +124,6 @@ class CriterionCode(StrEnum):
 
     UPDATES_ON_TIME = "UPDATES_ON_TIME"
     REPLIES_ON_TIME = "REPLIES_ON_TIME"
-    SUPPLIES_ON_TIME = "SUPPLIES_ON_TIME"
     CORRECTIONS_ON_TIME = "CORRECTIONS_ON_TIME"
     CORRECTIONS_ANSWERED = "CORRECTIONS_ANSWERED"
     SOURCES_UP = "SOURCES_UP"
@@ -285,7 +284,6 @@ def _rounded(value: Fraction, to: Decimal = _CENT) -> Decimal:
 _RATES: Mapping[CriterionCode, Callable[[Figures], Fraction | None]] = {
     CriterionCode.UPDATES_ON_TIME: lambda it: it.tally(DeadlineKind.OBLIGATION).rate,
     CriterionCode.REPLIES_ON_TIME: lambda it: it.tally(DeadlineKind.REPLY).rate,
-    CriterionCode.SUPPLIES_ON_TIME: lambda it: it.tally(DeadlineKind.SUPPLY).rate,
     CriterionCode.CORRECTIONS_ON_TIME: lambda it: it.tally(DeadlineKind.CORRECTION).rate,
     CriterionCode.CORRECTIONS_ANSWERED: lambda it: _rate(it.corrections_answered, it.corrections_reported),
     CriterionCode.SOURCES_UP: lambda it: _rate(it.sources - len(it.sources_down), it.sources),
@@ -304,7 +302,8 @@ _COUNTS: Mapping[ViolationCode, Callable[[Figures], int | None]] = {
     # The platform takes no reply that adds conditions; what is asked for on the telephone it does not hear.
     ViolationCode.ADDED_CONDITIONS: lambda it: None,
     ViolationCode.LATE_REPLY: lambda it: it.tally(DeadlineKind.REPLY).missed,
-    ViolationCode.LATE_SUPPLY: lambda it: it.tally(DeadlineKind.SUPPLY).missed,
+    # A grant is the supply, and the platform takes no reply whose grant starts too late.
+    ViolationCode.LATE_SUPPLY: lambda it: None,
     ViolationCode.NO_RETURN_FLOW: lambda it: it.refusals_downwards,
     ViolationCode.LATE_CORRECTION: lambda it: it.tally(DeadlineKind.CORRECTION).missed,
     ViolationCode.UNILATERAL_ENDING: lambda it: it.endings_alone,

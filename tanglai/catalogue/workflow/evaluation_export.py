@@ -25,7 +25,6 @@ _TALLY = (("due", "到期"), ("on time", "按时"), ("late", "逾期完成"), ("
 _KINDS = {
     DeadlineKind.OBLIGATION: ("catalogue updates", "目录更新"),
     DeadlineKind.REPLY: ("replies", "申请答复"),
-    DeadlineKind.SUPPLY: ("supplies", "数据提供"),
     DeadlineKind.CORRECTION: ("corrections", "疑义核查"),
 }
 _COLUMNS = (
@@ -58,7 +57,6 @@ _VIOLATIONS = {
 _CRITERIA = {
     CriterionCode.UPDATES_ON_TIME: "目录按时更新率",
     CriterionCode.REPLIES_ON_TIME: "按时答复率",
-    CriterionCode.SUPPLIES_ON_TIME: "按时提供率",
     CriterionCode.CORRECTIONS_ON_TIME: "按时核查率",
     CriterionCode.CORRECTIONS_ANSWERED: "疑义答复率",
     CriterionCode.SOURCES_UP: "数据源可用率",

@@ -99,7 +99,7 @@ def test_violations_of_both_sides() -> None:
         ViolationCode.CATALOGUE_LATE: 3,
         ViolationCode.ADDED_CONDITIONS: None,
         ViolationCode.LATE_REPLY: 4,
-        ViolationCode.LATE_SUPPLY: 0,
+        ViolationCode.LATE_SUPPLY: None,
         ViolationCode.NO_RETURN_FLOW: 5,
         ViolationCode.LATE_CORRECTION: 0,
         ViolationCode.UNILATERAL_ENDING: 0,

@@ -185,7 +185,7 @@ async def test_figures_under_order_809(order: Office) -> None:
     assert (tally["due"], tally["onTime"], tally["medianWorkingDays"]) == (1, 1, 6.0)
     found = await figures(order)
     assert found["ruleSet"] == "order-809"
-    assert {it["code"]: it["weight"] for it in found["weights"]}["SUPPLIES_ON_TIME"] == 15
+    assert {it["code"]: it["weight"] for it in found["weights"]}["DISPOSALS_STATED"] == 10
     assert police["points"] == "100.00"
 
 

@@ -1,6 +1,7 @@
 """In charge of writing the catalogue as the guide's spreadsheet, and the empty one that departments fill in."""
 
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from io import BytesIO
 from typing import Any
 
@@ -39,10 +40,11 @@ def write_guide(snapshot: Snapshot, resources: Iterable[Resource]) -> bytes:
     return _book(_rows(snapshot, resources))
 
 
+@lru_cache(maxsize=1)
 def template(snapshot: Snapshot | None = None) -> bytes:
     """The spreadsheet to fill in: headers, lists to choose from, one example, and a sheet that says what goes where.
 
-    With `snapshot`, the lists have its categories, departments and sources too.
+    With `snapshot`, the lists have its categories, departments and sources too. Made once for each snapshot.
     """
     return _book(_EXAMPLE, snapshot, lists=True)
 

@@ -41,7 +41,10 @@ class Put:
 
 
 _OPEN = f"SELECT {COLUMNS} FROM matter m WHERE m.kind = 'ENTRY' AND m.resource = $1 AND NOT m.closed FOR UPDATE"
-_SAID = "SELECT digest, matter FROM guide_row WHERE department = $1 AND code = $2"
+_SAID = """
+SELECT g.digest, g.matter, m.state FROM guide_row g JOIN matter m ON m.id = g.matter
+WHERE g.department = $1 AND g.code = $2
+"""
 _SAY = """
 INSERT INTO guide_row (department, code, digest, matter) VALUES ($1, $2, $3, $4)
 ON CONFLICT (department, code) DO UPDATE SET digest = excluded.digest, matter = excluded.matter
@@ -52,7 +55,8 @@ async def put_entry(work: Work, draft: Draft) -> Put:
     """Makes `draft` an entry of the acting department.
 
     What the file says is laid over the resource's open draft, else over what is published, else over nothing. A file
-    that says of the resource what the department's last one said leaves it alone, whatever was done to the draft since.
+    that says of the resource what the department's last one said leaves it alone, whatever was done to the draft since,
+    unless that was withdrawn.
     """
     acting, code = work.acting, draft.code
     await entries.hold(work, code)
@@ -64,7 +68,7 @@ async def put_entry(work: Work, draft: Draft) -> Put:
     if said is not None and said["digest"] == digest and (entry is None or entry.id == said["matter"]):
         if entry is not None:
             return Put(Outcome.UNCHANGED, entry.id)
-        if published is not None:
+        if published is not None and said["state"] != "WITHDRAWN":
             return Put(Outcome.UNCHANGED)
     try:
         require_author(acting.department, draft.document, published, acting.snapshot)

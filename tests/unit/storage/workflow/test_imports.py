@@ -137,6 +137,17 @@ async def test_a_row_of_a_published_resource_opens_a_revision_that_keeps_its_bin
     assert [item["column"] for item in draft.resource["items"]] == ["name", "phone"]
 
 
+async def test_a_withdrawn_draft_comes_anew(office: Office) -> None:
+    rows = [*PERMIT, *resource_rows("301/1", "居住证信息", "项name")]
+    await run(office, *rows)
+    cataloguer = await office.acting(POLICE, "cataloguer")
+    for code in ("301/7", "301/1"):
+        entry = await entry_of(office, code)
+        await entries.withdraw(office.desk, cataloguer, entry.id, entry.version)
+    it = await run(office, *rows)
+    assert await outcomes(office, it) == {"301/1": Outcome.CREATED, "301/7": Outcome.CREATED}
+
+
 async def test_an_entry_that_is_being_audited_is_left_alone(order: Office) -> None:
     cataloguer, head = await order.acting(POLICE, "cataloguer"), await order.acting(POLICE, "head")
     document = resource_to_document(permits(condition="经同意", legal_basis=LAW), stamped=False)

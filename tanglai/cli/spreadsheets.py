@@ -5,6 +5,7 @@ import json
 from collections.abc import Iterable
 from dataclasses import asdict
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
 from uuid import uuid4
@@ -130,9 +131,7 @@ async def _remarks(desk: Desk, id: str) -> list[Remark]:
     found: list[Remark] = []
     after = 0
     while True:
-        page = await desk.read(
-            lambda connection, after=after: imports.remarks_page(connection, id, after=after, limit=_PAGE)
-        )
+        page = await desk.read(partial(imports.remarks_page, id=id, after=after, limit=_PAGE))
         found += [remark for _, remark in page]
         if len(page) < _PAGE:
             return found

@@ -42,6 +42,12 @@ LoadVersions: TypeAlias = Callable[[Sequence[tuple[str, int]]], Awaitable[Sequen
 """Resources by code and version, in the order of the keys, None for those that are not kept."""
 
 
+def resources_of(principal: Principal) -> frozenset[str] | None:
+    """The resources that the token names as a whole, by code; None where it narrows nothing."""
+    scopes = principal.scopes
+    return None if scopes is None else frozenset(scope.resource for scope in scopes if scope.item is None)
+
+
 class Stream(Protocol):
     """What the field of a subscription says besides its answer."""
 
@@ -107,6 +113,7 @@ class RequestContext:
             self.snapshot,
             self.request_id,
             self.node,
+            resources_of(who),
         )
 
     async def batched(self, name: str, key: str, load: Callable[[Sequence[str]], Awaitable[Mapping[str, T]]]) -> T:

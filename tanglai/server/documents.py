@@ -10,6 +10,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from authz.principal import Principal
+from schema.context import resources_of
 from tanglai.catalogue.workflow.attachments import MOST_BYTES, Attached
 from tanglai.catalogue.workflow.errors import InvalidAct, NotFound
 from tanglai.catalogue.workflow.parties import Acting, Role
@@ -55,6 +56,7 @@ class DocumentRoutes:
                 moment.snapshot,
                 request_id(read_headers(request.scope)[0].get(b"x-request-id")),
                 self._settings.node,
+                resources_of(principal),
             )
             document = Attached(request.query_params.get("name", ""), kind, content)
             try:

@@ -11,6 +11,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from authz.principal import Principal
+from schema.context import resources_of
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.guide.writing import template, write_guide
 from tanglai.catalogue.workflow.errors import InvalidAct, NotPermitted, ProblemCode, WorkflowError
@@ -115,6 +116,7 @@ class SpreadsheetRoutes:
             moment.snapshot,
             request_id(read_headers(request.scope)[0].get(b"x-request-id")),
             self._settings.node,
+            resources_of(principal),
         )
 
 

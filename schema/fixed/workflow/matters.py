@@ -117,7 +117,8 @@ class Matter(Node):
     @resolved("Every step so far, the oldest first.")
     async def events(self, info: Info) -> list[MatterEvent]:
         found = await info.context.batched("events", self._matter.id, _events(info))
-        return [_event(event) for event in found]
+        own = info.context.principal.department.code
+        return [_event(event, shown=_is_shown(self._matter, event, own)) for event in found]
 
     @resolved("Its deadlines, the oldest first.")
     async def deadlines(self, info: Info) -> list[Deadline]:
@@ -149,7 +150,15 @@ def _deadlines(info: Info) -> Callable[[Sequence[str]], Any]:
     return lambda ids: desk.read(lambda connection: matters.deadlines(connection, ids))
 
 
-def _event(event: matters.MatterEvent) -> MatterEvent:
+_WITHIN = {(MatterKind.APPLICATION, "PROPOSE_REPLY"), (MatterKind.APPLICATION, "SEND_BACK")}
+"""Steps between two people of one department: what they say is not said to the other side."""
+
+
+def _is_shown(matter: matters.Matter, event: matters.MatterEvent, department: str) -> bool:
+    return (matter.kind, event.event) not in _WITHIN or matter.department(event.party) == department
+
+
+def _event(event: matters.MatterEvent, *, shown: bool) -> MatterEvent:
     return MatterEvent(
         event=event.event,
         before=event.before,
@@ -159,9 +168,9 @@ def _event(event: matters.MatterEvent) -> MatterEvent:
         role=event.role,
         by=event.person or event.client,
         at=event.at,
-        reason=event.reason,
+        reason=event.reason if shown else "",
         _department=event.department,
-        _given=event.given,
+        _given=event.given if shown else {},
     )
 
 

@@ -36,6 +36,8 @@ class Acting:
     """Who acts, and what holds while they do: one request's principal, moment and catalogue.
 
     `department` is a credit code, empty for the platform itself. `now` is aware and of the platform database's clock.
+    `within` are the codes of the resources to which the token is narrowed, None where it is not: a client may be
+    narrower than its department (Art. 11 paragraph 1), in what it does as in what it reads.
     """
 
     department: str
@@ -46,6 +48,7 @@ class Acting:
     snapshot: Snapshot
     request_id: str
     node: str = "tanglai"
+    within: frozenset[str] | None = None
 
     @property
     def name(self) -> str:
@@ -54,6 +57,10 @@ class Acting:
 
     def holds(self, role: Role) -> bool:
         return role.value in self.roles
+
+    def covers(self, resource: str | None) -> bool:
+        """Whether the token is for what is done about `resource`; None: about the department as a whole."""
+        return self.within is None or resource in self.within
 
 
 def by_platform(snapshot: Snapshot, now: datetime, request_id: str, node: str = "tanglai") -> Acting:

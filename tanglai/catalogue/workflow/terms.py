@@ -140,11 +140,22 @@ def narrowed(asked: Mapping[str, Any], given: Mapping[str, Any], *, at: tuple[st
         terms["scope"] = both[0] if len(both) == 1 else {"and": both}
         less |= given["scope"] != asked.get("scope")
     if given.get("masks"):
-        terms["masks"] = {**(asked.get("masks") or {}), **given["masks"]}
+        wished = asked.get("masks") or {}
+        for item in sorted(name for name, mask in given["masks"].items() if wished.get(name, mask) != mask):
+            message = f"`{item}` was asked for under the mask `{wished[item]}`"
+            problems.append(Problem((*at, "masks"), ProblemCode.TOO_WIDE, message))
+        terms["masks"] = {**wished, **given["masks"]}
         less = True
     if given.get("quota"):
-        terms["quota"] = given["quota"]
+        wished = asked.get("quota") or {}
+        for name in sorted(name for name, amount in given["quota"].items() if amount > wished.get(name, amount)):
+            message = f"more {name} than the {wished[name]} that were asked for"
+            problems.append(Problem((*at, "quota"), ProblemCode.TOO_WIDE, message))
+        terms["quota"] = {**wished, **given["quota"]}
         less = True
+    if terms.get("masks"):  # what is left out needs no mask any more
+        masks, left = terms["masks"], set(terms.get("items") or ()) | set(given.get("masks") or ())
+        terms["masks"] = {item: mask for item, mask in masks.items() if item in left}
     # Moments are compared as grants once they are read: `earlier` of application.py.
     for name in ("validFrom", "validTo"):
         if given.get(name) is not None:

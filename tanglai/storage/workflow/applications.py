@@ -1,7 +1,6 @@
 """In charge of applications: from a draft to a reply that creates the grant in its own transaction (Art. 11)."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -22,7 +21,7 @@ from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Acting, Role
 from tanglai.storage.workflow import matters
 from tanglai.storage.workflow.desk import Desk, Lock
-from tanglai.storage.workflow.matters import Matter
+from tanglai.storage.workflow.matters import UNSENT, Matter
 from tanglai.storage.workflow.work import Work
 
 APPLICATION = MatterKind.APPLICATION
@@ -45,7 +44,7 @@ async def apply(desk: Desk, acting: Acting, document: Mapping[str, Any], *, key:
 
 
 async def _create(work: Work, document: Mapping[str, Any], key: str | None) -> Matter:
-    earlier = await work.earlier(key)
+    earlier = await work.earlier(APPLICATION, key)
     if earlier is not None:
         return earlier
     _require_requester(work.acting)
@@ -124,7 +123,8 @@ async def supplement(desk: Desk, acting: Acting, id: str, version: int, document
             message = "nothing was found missing: withdraw the application and file another one"
             raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, message)])
         given = {name: value for name, value in document.items() if value is not None}
-        new = drafted({**matter.document, **given, "resource": matter.resource})
+        kept = {"resource": matter.resource, "renews": matter.document.get("renews")}
+        new = drafted({**matter.document, **given, **kept})
         asked_for(new, requester=_requester(matter), rules=_rules(matter), snapshot=acting.snapshot, now=acting.now)
         matter = await work.take(matter, "SUPPLEMENT", document=new)
         await work.resume_deadline(matter, DeadlineKind.REPLY)
@@ -136,7 +136,8 @@ async def withdraw(desk: Desk, acting: Acting, id: str, version: int, reason: st
     async with desk.work(acting) as work:
         matter = await work.matter(APPLICATION, id, version)
         asked = matter.state not in ("DRAFT", "CONSENTED")
-        matter = await work.take(matter, "WITHDRAW", reason=reason)
+        document = matter.document if asked else {**matter.document, UNSENT: True}
+        matter = await work.take(matter, "WITHDRAW", reason=reason, document=document)
         if asked and matter.provider is not None:
             await work.notify(matter.provider, "APPLICATION_WITHDRAWN", role=Role.REVIEWER, matter=id)
         return matter
@@ -158,6 +159,7 @@ async def approve(
     """
     async with desk.work(acting, Lock.GRANTS) as work:
         matter = await work.matter(APPLICATION, id, version)
+        await work.allow(matter, "PROPOSE_REPLY" if _by_head(matter) else "REPLY")
         given = {"terms": dict(terms), "confirmed": list(confirmed)}
         grant, less = await _grant(work, matter, given)
         if _by_head(matter):
@@ -182,6 +184,7 @@ async def confirm(desk: Desk, acting: Acting, id: str, version: int, reason: str
     """The provider's head sends the reply that a reviewer proposed (Order 809 Art. 20)."""
     async with desk.work(acting, Lock.GRANTS) as work:
         matter = await work.matter(APPLICATION, id, version)
+        await work.allow(matter, "REPLY")
         proposal = await _proposal(work, matter)
         given = dict(proposal.given)
         if given.pop("approve", False):
@@ -209,13 +212,12 @@ async def _approve(
 ) -> Matter:
     state = "PARTLY_APPROVED" if less else "APPROVED"
     matter = await work.take(matter, "REPLY", target=state, reason=reason, given={**given, "grant": grant.id})
-    await work.record_grant(matter, grant, reason=f"{matter.id}: {state.lower().replace('_', ' ')}")
-    await work.connection.execute("UPDATE matter SET grant_id = $2 WHERE id = $1", matter.id, grant.id)
+    matter = await work.record_grant(matter, grant, reason=f"{matter.id}: {state.lower().replace('_', ' ')}")
     await work.end_deadline(matter, DeadlineKind.REPLY, met=True)
     await work.notify(
         _requester(matter), "APPLICATION_ANSWERED", matter=matter.id, grant=grant.id, document={"state": state}
     )
-    return replace(matter, grant=grant.id)
+    return matter
 
 
 async def _refuse(work: Work, matter: Matter, reason: str, given: Mapping[str, Any]) -> Matter:
@@ -226,7 +228,7 @@ async def _refuse(work: Work, matter: Matter, reason: str, given: Mapping[str, A
 
 
 async def _grant(work: Work, matter: Matter, given: Mapping[str, Any]) -> tuple[Grant, bool]:
-    now = await _commit_time(work)
+    now = await work.commit_time()
     grant, less = answered(
         matter.document,
         given["terms"],
@@ -238,12 +240,6 @@ async def _grant(work: Work, matter: Matter, given: Mapping[str, Any]) -> tuple[
     )
     _supplied_in_time(work, matter, grant, now)
     return grant, less
-
-
-async def _commit_time(work: Work) -> datetime:
-    # Not the request's own moment, which runs ahead a little: who asks next, on any node, decides by a later one.
-    now: datetime = await work.connection.fetchval("SELECT clock_timestamp()")
-    return min(now, work.acting.now)
 
 
 def _supplied_in_time(work: Work, matter: Matter, grant: Grant, now: datetime) -> None:

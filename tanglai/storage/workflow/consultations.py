@@ -16,7 +16,7 @@ from tanglai.storage.workflow import matters
 from tanglai.storage.workflow.attachments import attach
 from tanglai.storage.workflow.coordinations import open_coordination
 from tanglai.storage.workflow.desk import Desk, Lock
-from tanglai.storage.workflow.disputes import commit_time, grant_on, tell_others
+from tanglai.storage.workflow.disputes import tell_others
 from tanglai.storage.workflow.matters import Matter
 from tanglai.storage.workflow.work import Work
 
@@ -39,7 +39,7 @@ async def open_consultation(
     """
     given = {name: document[name] for name in CONSULTED if document.get(name) not in (None, [], "")}
     async with desk.work(acting) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(CONSULTATION, key)
         if earlier is not None:
             return earlier
         refused: _Parts = (set(), set())
@@ -116,7 +116,8 @@ async def accept(desk: Desk, acting: Acting, id: str, version: int, reason: str 
         matter = await work.matter(CONSULTATION, id, version)
         grant_id = await work.grant_id()
         matter = await work.take(matter, "ACCEPT", reason=reason.strip(), given={"grant": grant_id})
-        matter = await grant_on(work, matter, await _agreed(work, matter, grant_id))
+        grant = await _agreed(work, matter, grant_id)
+        matter = await work.record_grant(matter, grant, reason=f"{matter.id}: {matter.standing.title_en}")
         await tell_others(work, matter, "CONSULTATION_AGREED")
         return matter
 
@@ -181,7 +182,7 @@ async def _agreed(work: Work, matter: Matter, id: str) -> Grant:
         id=id,
         requester=matter.requester,
         snapshot=work.acting.snapshot,
-        now=await commit_time(work),
+        now=await work.commit_time(),
         confirmed=proposal["confirmed"],
         basis=GrantBasis.CONSULTATION,
     )

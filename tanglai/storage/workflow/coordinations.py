@@ -20,7 +20,7 @@ from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Acting, Party
 from tanglai.storage.workflow.attachments import attach
 from tanglai.storage.workflow.desk import Desk, Lock
-from tanglai.storage.workflow.disputes import commit_time, grant_on, tell_others
+from tanglai.storage.workflow.disputes import tell_others
 from tanglai.storage.workflow.grant_news import tell
 from tanglai.storage.workflow.matters import Matter
 from tanglai.storage.workflow.work import Work
@@ -137,11 +137,11 @@ async def _share(work: Work, matter: Matter, reason: str, given: dict[str, Any])
         id=id,
         requester=matter.requester,
         snapshot=work.acting.snapshot,
-        now=await commit_time(work),
+        now=await work.commit_time(),
         confirmed=given["confirmed"],
         basis=GrantBasis.COORDINATION,
     )
-    return await grant_on(work, matter, grant)
+    return await work.record_grant(matter, grant, reason=f"{matter.id}: {matter.standing.title_en}")
 
 
 async def _carry_out(
@@ -159,7 +159,7 @@ async def _carry_out(
         await tell(work, grant.id, matter=matter.id)
         return
     given = terms or _differences(terms_of(grant), matter.document["terms"])
-    new = changed_terms(grant, given, confirmed, snapshot=work.acting.snapshot, now=await commit_time(work))
+    new = changed_terms(grant, given, confirmed, snapshot=work.acting.snapshot, now=await work.commit_time())
     await work.record_grant(matter, new, reason=f"{matter.id}: changed by the coordinator's decision")
 
 

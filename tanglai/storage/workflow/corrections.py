@@ -40,14 +40,14 @@ async def report(
         raise NotPermitted(f"`REPORT` takes the role `{Role.APPLICANT}`", roles=(Role.APPLICANT,))
     if key is not None:  # before what has changed since then stands in its way
         async with desk.work(acting) as work:
-            earlier = await work.earlier(key)
+            earlier = await work.earlier(CORRECTION, key)
         if earlier is not None:
             return earlier
     found, document = reported(resource, document, reporter=acting.department, snapshot=acting.snapshot)
     if not await sees(found, document["item"], document["row"], document.get("purpose")):
         raise not_seen()
     async with desk.work(acting) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(CORRECTION, key)
         if earlier is not None:
             return earlier
         matter = await work.open(

@@ -42,7 +42,7 @@ from tanglai.storage.publishing import CatalogueChange
 from tanglai.storage.workflow import obligations
 from tanglai.storage.workflow.desk import Desk, Lock
 from tanglai.storage.workflow.impact import Impact, impact
-from tanglai.storage.workflow.matters import Matter, find
+from tanglai.storage.workflow.matters import UNSENT, Matter, find
 from tanglai.storage.workflow.work import Work
 
 ENTRY = MatterKind.ENTRY
@@ -99,7 +99,7 @@ async def create(
     if document is not None and given.patch is not None:
         document = drafted(merged(document, given.patch))
     async with desk.work(acting) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(ENTRY, key)
         if earlier is not None:
             return earlier
         if published is None and (retire or document is None):
@@ -248,12 +248,15 @@ async def withdraw(desk: Desk, acting: Acting, id: str, version: int, reason: st
             message = f"it met obligation `{met[0]['matter']}`: amend it and submit it again"
             raise InvalidAct([Problem((), ProblemCode.NOT_ALLOWED, message, "Order 809 Art. 17")])
         submitted = matter.state == "SUBMITTED"
-        matter = await work.take(matter, "WITHDRAW", reason=reason)
+        sent = await work.connection.fetchval(_SENT, id)
+        document = matter.document if sent else {**matter.document, UNSENT: True}
+        matter = await work.take(matter, "WITHDRAW", reason=reason, document=document)
         if submitted and matter.coordinator is not None:
             await work.notify(matter.coordinator, "ENTRY_WITHDRAWN", role=Role.COORDINATOR, matter=id)
         return matter
 
 
+_SENT = "SELECT EXISTS (SELECT FROM matter_event WHERE matter = $1 AND event = 'SUBMIT')"
 _MET_BY = """
 SELECT matter FROM matter_event WHERE event = 'MEET' AND document ->> 'entry' = $1 ORDER BY matter LIMIT 1
 """

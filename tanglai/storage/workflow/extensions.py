@@ -31,7 +31,7 @@ async def request(desk: Desk, acting: Acting, parent: str, days: int, reason: st
     NotFound, NotPermitted, and WrongState where the rule set or the state of `parent` has no extension.
     """
     async with desk.work(acting) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(EXTENSION, key)
         if earlier is not None:
             return earlier
         about = await work.matter(None, parent)

@@ -196,16 +196,22 @@ def _by_matter(ids: Sequence[str], found: Sequence[Any]) -> dict[str, list[Any]]
 
 
 def visible_to(matter: Matter, department: str) -> bool:
-    """Whether `department` may read the matter: its parties, and while it is being drafted its author alone."""
-    author = matter.requester if matter.kind in _BY_REQUESTER else matter.provider
-    if matter.state in _DRAFTED and matter.kind in (MatterKind.APPLICATION, MatterKind.ENTRY):
+    """Whether `department` may read the matter: its parties, and what was drafted and not sent its author alone."""
+    author = matter.requester if matter.kind is MatterKind.APPLICATION else matter.provider
+    if matter.state in _DRAFTED.get(matter.kind, ()) or (matter.state == "WITHDRAWN" and UNSENT in matter.document):
         return department == author
     return department in (matter.requester, matter.provider, matter.coordinator)
 
 
-_BY_REQUESTER = frozenset({MatterKind.APPLICATION})
-_DRAFTED = frozenset({"DRAFT", "CONSENTED"})
-VISIBLE = """(m.requester = $1 OR m.provider = $1 OR m.coordinator = $1)
-AND NOT (m.kind = 'APPLICATION' AND m.state IN ('DRAFT', 'CONSENTED') AND m.requester <> $1)
-AND NOT (m.kind = 'ENTRY' AND m.state = 'DRAFT' AND m.provider <> $1)"""
+UNSENT = "unsent"
+"""Member of the document of what was withdrawn before anybody else was shown it."""
+_DRAFTED = {
+    MatterKind.APPLICATION: frozenset({"DRAFT", "CONSENTED"}),
+    MatterKind.ENTRY: frozenset({"DRAFT", "APPROVED"}),
+}
+VISIBLE = f"""(m.requester = $1 OR m.provider = $1 OR m.coordinator = $1)
+AND NOT (m.kind = 'APPLICATION' AND m.requester <> $1
+         AND (m.state IN ('DRAFT', 'CONSENTED') OR m.state = 'WITHDRAWN' AND m.document ? '{UNSENT}'))
+AND NOT (m.kind = 'ENTRY' AND m.provider <> $1
+         AND (m.state IN ('DRAFT', 'APPROVED') OR m.state = 'WITHDRAWN' AND m.document ? '{UNSENT}'))"""
 """The same as a condition on rows of `matter m`, `$1` the department; a test holds the two together."""

@@ -43,7 +43,7 @@ async def propose(
     WrongState for a grant that is over.
     """
     async with desk.work(acting, Lock.GRANTS) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(SERVICE_CHANGE, key)
         if earlier is not None:
             return earlier
         found = await held(work, grant)

@@ -33,7 +33,7 @@ async def suspend(
     NotPermitted, and WrongState for a grant that is not active.
     """
     async with desk.work(acting, Lock.GRANTS) as work:
-        earlier = await work.earlier(key)
+        earlier = await work.earlier(SUSPENSION, key)
         if earlier is not None:
             return earlier
         found = await held(work, grant)

@@ -2,14 +2,22 @@
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime
 from typing import Any
 
 from tanglai.catalogue.calendar import WorkingCalendar
 from tanglai.catalogue.model import Department, Grant, GrantState, Resource, ShareClass
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.rules import DeadlineKind, rule_set
-from tanglai.catalogue.workflow.errors import Conflict, NotFound, NotPermitted, WrongState
+from tanglai.catalogue.workflow.errors import (
+    Conflict,
+    InvalidAct,
+    NotFound,
+    NotPermitted,
+    Problem,
+    ProblemCode,
+    WrongState,
+)
 from tanglai.catalogue.workflow.machines import MatterKind, Step, machine
 from tanglai.catalogue.workflow.parties import Acting, Party, Role
 from tanglai.storage import grants
@@ -44,6 +52,10 @@ INSERT INTO notice (department, role, kind, matter, grant_id, resource, at, docu
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8::jsonb)
 """
 PLATFORM = "platform"
+MOST_KEY = 200
+"""Characters of the name of a request; those of an obligation bear a department's code besides."""
+MOST_REASON = 10_000
+"""Characters of a reason or a note, whatever the kind of matter bounds it to."""
 
 
 class Work:
@@ -88,7 +100,7 @@ class Work:
         """
         acting = self.acting
         named = self._named(key)
-        earlier = await self.earlier(key)
+        earlier = await self.earlier(kind, key)
         if earlier is not None:
             return earlier
         rules_of = rule_set(rules or acting.snapshot.rule_set)
@@ -132,15 +144,28 @@ class Work:
         )
         return await self._record(new, step, party, role, reason, given or {})
 
-    async def earlier(self, key: str | None) -> Matter | None:
-        """What this client opened before by a request of the name `key`: for acts that could not be done twice."""
+    async def earlier(self, kind: MatterKind, key: str | None) -> Matter | None:
+        """What this client opened before by a request of the name `key`: for acts that could not be done twice.
+
+        Raises InvalidAct where it opened a matter of another kind, NotPermitted for who could not have opened it.
+        """
         named = self._named(key)
-        if named is None:
+        if named is None or key is None:
             return None
+        if len(key) > MOST_KEY:
+            message = f"longer than {MOST_KEY} characters"
+            raise InvalidAct([Problem(("key",), ProblemCode.MALFORMED, message)])
         # Two requests of one name: the second waits here for the first.
         await self.connection.execute("SELECT pg_advisory_xact_lock(hashtextextended($1, 0))", named)
         row = await self.connection.fetchrow(f"SELECT {COLUMNS} FROM matter m WHERE request_key = $1", named)
-        return matter_of(row) if row is not None else None
+        if row is None:
+            return None
+        found = matter_of(row)
+        if found.kind is not kind:
+            raise InvalidAct([Problem(("key",), ProblemCode.TAKEN, "another request was sent under this name already")])
+        opening = [step for step in found.machine.steps if not step.source and found.rule_set in step.rule_sets]
+        self._permitted(found, replace(opening[0], by=tuple(waits for step in opening for waits in step.by)))
+        return found
 
     def _named(self, key: str | None) -> str | None:
         return f"{self.acting.department}/{self.acting.client}/{key}" if key is not None else None
@@ -249,6 +274,10 @@ class Work:
                 else (bool(acting.department) and matter.department(waits.party) == acting.department)
             )
             if of_party and acting.holds(waits.role):
+                # Who reports doubts sees the item: that was decided by the token's scope already.
+                reports = matter.kind is MatterKind.CORRECTION and not step.source
+                if not reports and not acting.covers(matter.resource):
+                    raise NotPermitted("the token is narrowed to other resources", article="Art. 11(1)")
                 return waits.party, waits.role
         of_party = any(matter.department(waits.party) == acting.department for waits in step.by)
         roles = tuple(dict.fromkeys(waits.role for waits in step.by))
@@ -280,6 +309,9 @@ class Work:
         self, matter: Matter, step: Step, party: Party, role: Role, reason: str, given: Mapping[str, Any]
     ) -> Matter:
         acting = self.acting
+        if len(reason) > MOST_REASON:
+            message = f"longer than {MOST_REASON:,} characters"
+            raise InvalidAct([Problem(("reason",), ProblemCode.MALFORMED, message)])
         await self.connection.execute(
             _EVENT,
             matter.id,
@@ -431,10 +463,18 @@ class Work:
             encode("notice", kind, document or {}),
         )
 
-    async def record_grant(self, matter: Matter, grant: Grant, *, reason: str) -> None:
-        """Records the grant that rests on `matter`; the act holds Lock.GRANTS. Raises Refused.
+    async def commit_time(self) -> datetime:
+        """From when a grant holds: not after the request's own moment, which runs ahead a little of the database's.
 
-        `grant` without an id of its own gets one by `grant_id`.
+        Whoever asks next, on any node, decides by a later one.
+        """
+        now: datetime = await self.connection.fetchval("SELECT clock_timestamp()")
+        return min(now, self.acting.now)
+
+    async def record_grant(self, matter: Matter, grant: Grant, *, reason: str) -> Matter:
+        """`matter` with `grant`, which rests on it and holds from the commit on; the act holds Lock.GRANTS.
+
+        The event that brings it about names its id in what is given, for the audit log. Raises Refused.
         """
         await grants.put(self.connection, [grant], by=self._by(), reason=reason)
         await self.connection.execute(
@@ -442,6 +482,8 @@ class Work:
             grant.id,
             matter.id,
         )
+        await self.connection.execute("UPDATE matter SET grant_id = $2 WHERE id = $1", matter.id, grant.id)
+        return replace(matter, grant=grant.id)
 
     async def grant_id(self) -> str:
         """An id for a new grant."""

@@ -167,7 +167,7 @@ BEGIN
         VALUES (NEW.request_id, NEW.at, coalesce(NEW.department, ''), NEW.client, NEW.person, NULL, NEW.event, '',
                 'act', ARRAY[it.kind || '/' || it.id || '/' || NEW.event || '/' || NEW.to_state],
                 CASE WHEN it.resource IS NULL THEN '{}'::jsonb ELSE jsonb_build_object(it.resource, '[]'::jsonb) END,
-                CASE WHEN it.grant_id IS NULL THEN '{}'::text[] ELSE ARRAY[it.grant_id] END,
+                array_remove(ARRAY[coalesce(NEW.document ->> 'grant', it.grant_id)], NULL),
                 '{}', 'ALLOWED', '{}', 0, coalesce(nullif(current_setting('tanglai.node', true), ''), 'database'));
     RETURN NEW;
 END $$

@@ -11,12 +11,13 @@ from openpyxl.styles import Alignment, Font, PatternFill
 from openpyxl.utils import get_column_letter
 from openpyxl.worksheet.datavalidation import DataValidation
 
+from tanglai.catalogue.checks_register import BRANCH_DIGITS
 from tanglai.catalogue.documents import resource_to_document
 from tanglai.catalogue.guide.bases import write_basis
 from tanglai.catalogue.guide.columns import COLUMNS, Column, Level
 from tanglai.catalogue.guide.sheets import HELP_SHEET, LIST_SHEET
 from tanglai.catalogue.guide.words import CONTENTS, CYCLES, LISTS, SHARE_CLASSES, TYPES, ZONES
-from tanglai.catalogue.model import Resource, Snapshot
+from tanglai.catalogue.model import Branch, Resource, Snapshot
 
 SHEET = "目录"
 _VALIDATED = 5_000
@@ -46,7 +47,16 @@ def template(snapshot: Snapshot | None = None) -> bytes:
 
     With `snapshot`, the lists have its categories, departments and sources too. Made once for each snapshot.
     """
-    return _book(_EXAMPLE, snapshot, lists=True)
+    first, *others = _EXAMPLE
+    return _book([first | _example_code(snapshot), *others], snapshot, lists=True)
+
+
+def _example_code(snapshot: Snapshot | None) -> dict[str, str]:
+    """Category and code of the example: of a department's category that there is."""
+    digit = BRANCH_DIGITS[Branch.DEPARTMENTAL]
+    codes = [code for code in snapshot.categories if code.startswith(digit)] if snapshot is not None else []
+    category = min(codes, key=lambda code: (-len(code), code), default=_EXAMPLE[0]["category"])
+    return {"category": category, "code": f"{category}/9001"}
 
 
 def _book(rows: Iterable[Mapping[str, str]], snapshot: Snapshot | None = None, *, lists: bool = False) -> bytes:

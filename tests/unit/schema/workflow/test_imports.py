@@ -202,4 +202,4 @@ async def test_the_template_can_be_filled_in_and_imported(office: Office) -> Non
     await work(office)
     it = await read(office, done["id"], errors=True)
     assert (it["total"], it["refused"]) == (1, 1)
-    assert {one["column"] for one in it["remarks"]["nodes"]} == {"提供方", "信息资源分类"}
+    assert {one["column"] for one in it["remarks"]["nodes"]} == {"提供方"}

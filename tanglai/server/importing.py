@@ -3,7 +3,6 @@
 import asyncio
 import logging
 import os
-import pickle
 import sys
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import suppress
@@ -14,6 +13,7 @@ from uuid import uuid4
 
 from tanglai.catalogue.guide.proposals import Importing
 from tanglai.catalogue.guide.reading import Draft, Reading, read_sheets
+from tanglai.catalogue.guide.transfer import receive
 from tanglai.catalogue.guide.workbook import Sheet, WorkbookError
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.workflow.errors import WorkflowError
@@ -194,8 +194,4 @@ async def read_apart(content: bytes) -> list[Sheet]:
             await process.wait()
     if process.returncode != 0:
         raise WorkbookError(*_TOO_MUCH)
-    answer = await asyncio.to_thread(pickle.loads, output)
-    if isinstance(answer, tuple):
-        raise WorkbookError(*answer)
-    sheets: list[Sheet] = answer
-    return sheets
+    return await asyncio.to_thread(receive, output)

@@ -1,22 +1,21 @@
 """Files that are no workbooks, or hostile ones: a typed error, never another exception and never much work."""
 
 import contextlib
-import pickle
 import subprocess
 import sys
 import zipfile
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from openpyxl import Workbook
 
-from tanglai.catalogue.guide import sheets, workbook
+from tanglai.catalogue.guide import sheets, transfer, workbook
 from tanglai.catalogue.guide.remarks import Remarks
-from tanglai.catalogue.guide.workbook import WorkbookError, read_workbook
+from tanglai.catalogue.guide.transfer import receive
+from tanglai.catalogue.guide.workbook import Sheet, WorkbookError, read_workbook
 from tests.spreadsheets import resource_rows, saved
 from tests.spreadsheets import workbook as made
 
@@ -129,10 +128,17 @@ def test_any_damage_is_a_typed_error_or_none(data: st.DataObject) -> None:
         read_workbook(bytes(content))
 
 
-def test_a_process_of_its_own_says_the_same() -> None:
-    def answer(content: bytes) -> Any:
+def test_a_process_of_its_own_says_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    def answer(content: bytes) -> list[Sheet]:
         command = [sys.executable, "-m", "tanglai.catalogue.guide"]
-        return pickle.loads(subprocess.run(command, input=content, stdout=subprocess.PIPE, check=True).stdout)
+        return receive(subprocess.run(command, input=content, stdout=subprocess.PIPE, check=True).stdout)
 
     assert answer(GOOD) == read_workbook(GOOD)
-    assert answer(b"no workbook") == ("not an XLSX file", "不是 XLSX 文件")
+    with pytest.raises(WorkbookError, match="not an XLSX file") as refused:
+        answer(b"no workbook")
+    assert refused.value.message_zh == "不是 XLSX 文件"
+    two = [Sheet("一", False, {n: {1: n} for n in range(1, 8)}), Sheet("二", True)]
+    monkeypatch.setattr(transfer, "PIECE", 3)
+    stream = BytesIO()
+    transfer.send(two, stream)
+    assert receive(stream.getvalue()) == two

@@ -40,6 +40,8 @@ WORKED = [
     HOW_TO / "connect-a-source.md",
     HOW_TO / "import-a-spreadsheet.md",
     HOW_TO / "apply-for-data.md",
+    HOW_TO / "settle-a-dispute.md",
+    HOW_TO / "doubt-data.md",
 ]
 
 
@@ -75,14 +77,25 @@ class Reader:
                 self.write(block.text.partition("\n")[0].removeprefix("# "), block.text)
 
     def keep(self, answer: Any) -> None:
-        """The id and version of the matter that an answer is about, if it is about one."""
-        for result in (answer.get("data") or {}).values():
-            if isinstance(result, dict):
-                self.kept |= {name: result[name] for name in ("id", "version") if name in result}
+        """What an answer names, for variables that follow: the first matter's `id` and `version`, the first `row`."""
+        waiting = [answer.get("data")]
+        found: dict[str, Any] = {}
+        while waiting:
+            part = waiting.pop(0)
+            if isinstance(part, dict):
+                names = ("id", "version") if {"id", "version"} <= part.keys() else ()
+                found = {name: part[name] for name in (*names, "row") if name in part} | found
+                waiting += part.values()
+            elif isinstance(part, list):
+                waiting += part
+        self.kept |= found
 
     def filled(self, variables: dict[str, Any]) -> dict[str, Any]:
         """`variables`, `…` standing for what an earlier answer had under that name."""
-        return {name: self.kept[name] if value == ANY else value for name, value in variables.items()}
+        return {
+            name: self.filled(value) if isinstance(value, dict) else self.kept[name] if value == ANY else value
+            for name, value in variables.items()
+        }
 
     def run(self, block: Block) -> None:
         """Runs the lines that need no Makefile; those that do name targets that there are."""

@@ -142,15 +142,19 @@ def answered(
         terms.pop("validFrom")
         grant = grant_of(terms, id=id, requester=requester, basis=basis, snapshot=snapshot, now=now, at=at)
     problems = unconfirmed(grant, snapshot.resources[grant.resource], confirmed, ("confirmDisclosure",))
-    problems += _beyond(document, grant, snapshot=snapshot, now=now)
+    problems += _beyond(document, terms, grant, snapshot=snapshot, now=now)
     if problems:
         raise InvalidAct(problems)
     return grant, less
 
 
-def _beyond(document: Mapping[str, Any], grant: Grant, *, snapshot: Snapshot, now: datetime) -> list[Problem]:
+def _beyond(
+    document: Mapping[str, Any], terms: Mapping[str, Any], grant: Grant, *, snapshot: Snapshot, now: datetime
+) -> list[Problem]:
     """A validity that starts before or ends after the one asked for."""
-    asked = grant_of(document, id="asked", requester=grant.requester, basis=grant.basis, snapshot=snapshot, now=now)
+    # Not all that was asked for: what of it is shared no more may be what the reply leaves out.
+    asked_when = {**terms, "validFrom": document.get("validFrom"), "validTo": document.get("validTo")}
+    asked = grant_of(asked_when, id="asked", requester=grant.requester, basis=grant.basis, snapshot=snapshot, now=now)
     problems = []
     if grant.valid_from < asked.valid_from:
         problems.append(Problem(("terms", "validFrom"), ProblemCode.TOO_WIDE, "earlier than asked for"))

@@ -7,6 +7,7 @@ entry that met one is not withdrawn after that.
 """
 
 import asyncio
+import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,10 +43,11 @@ from tanglai.storage.publishing import CatalogueChange
 from tanglai.storage.workflow import obligations
 from tanglai.storage.workflow.desk import Desk, Lock
 from tanglai.storage.workflow.impact import Impact, impact
-from tanglai.storage.workflow.matters import UNSENT, Matter, find
+from tanglai.storage.workflow.matters import UNSENT, Matter, find, visible_to
 from tanglai.storage.workflow.work import Work
 
 ENTRY = MatterKind.ENTRY
+_NUMBER = re.compile(r"E-[0-9]{4}-[0-9]{6,9}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -306,7 +308,11 @@ async def _with(work: Work, draft: EntryDraft, given: EntryInput, id: str) -> En
         await obligations.require_open(work, given.obligations, work.acting.department)
     for place, other in enumerate(given.together or ()):
         found = await find(work.connection, other)
-        if found is None or found.kind is not ENTRY or found.closed:
+        if found is None or not visible_to(found, work.acting.department):
+            known = _NUMBER.fullmatch(other) is not None  # of another department perhaps: that it exists is not told
+        else:
+            known = found.kind is ENTRY and not found.closed
+        if not known:
             raise InvalidAct([Problem(("together", str(place)), ProblemCode.UNKNOWN, f"no open entry `{other}`")])
     resource = given.document if given.document is not None else draft.resource
     if given.patch is not None:
@@ -358,7 +364,8 @@ async def _group(work: Work, matter: Matter, *, published: bool) -> list[Matter]
     problems = []
     for id in sorted(ids):
         try:
-            other = await work.other(id)
+            # Locked for publication alone: of two that are submitted at once neither waits for the other.
+            other = await work.other(id) if published else await find(work.connection, id)
         except NotFound:
             other = None
         if other is None or other.kind is not ENTRY or matter.id not in entry_draft(other.document).together:

@@ -48,7 +48,7 @@ WITH batch AS MATERIALIZED (
     SELECT id, at, (at AT TIME ZONE 'Asia/Shanghai')::date AS day, department, client, coalesce(purpose, '') AS purpose,
            operation_hash, coalesce(operation_name, '') AS operation_name, document_kind, items, grants, rows,
            outcome = 'DENIED' AS denied, outcome IN ('ALLOWED', 'PARTIAL') AS used
-    FROM audit_record WHERE id > $1 AND id <= $2 AND document_kind <> 'act'
+    FROM audit_record WHERE id > $1 AND id <= $2 AND document_kind NOT IN ('act', 'grant')
 ), touched AS MATERIALIZED (
     SELECT b.id, b.at, b.day, b.department, b.client, b.purpose, b.operation_hash, b.operation_name, b.document_kind,
            b.denied, b.used, r.code AS resource, p.provider, coalesce((b.rows ->> r.code)::bigint, 0) AS rows,

@@ -16,6 +16,7 @@ from tanglai.storage.errors import REFUSAL, Refused
 from tanglai.storage.transitions import GRANT_TRANSITIONS
 from tests.unit.storage.sample import (
     HEALTH,
+    POLICE,
     RESIDENTS,
     START,
     TAX,
@@ -283,3 +284,16 @@ async def test_a_requesters_grants_are_found_by_index(catalogue: PlatformDatabas
     await catalogue.pool.execute("ANALYZE data_grant")
     plan = await catalogue.pool.fetch(f"EXPLAIN SELECT * FROM data_grant WHERE requester = '{HEALTH}'")
     assert "data_grant_requester" in "\n".join(row[0] for row in plan)
+
+
+async def test_every_change_of_state_is_in_the_audit_log(platform: PlatformDatabase) -> None:
+    await platform.publish(change())
+    await platform.put_grants([grant()])
+    await platform.set_grant_state("g1", GrantState.SUSPENDED, by="operator", reason="misuse")
+    await platform.set_grant_state("g1", GrantState.ACTIVE, by=f"{POLICE}/wang", reason="settled")
+    async with platform.session() as connection:
+        rows = await connection.fetch("SELECT department, client, paths, grants, document_kind FROM audit_record")
+    assert [tuple(row) for row in rows] == [
+        ("", "operator", ["GRANT/g1/ACTIVE/SUSPENDED"], ["g1"], "grant"),
+        (POLICE, "wang", ["GRANT/g1/SUSPENDED/ACTIVE"], ["g1"], "grant"),
+    ]

@@ -123,11 +123,30 @@ BEGIN
 END $$
 """
 
+# Every change of a grant's state is in the audit log, an operator's and an expiry too; `by`: `department/name`, or a word.
+_AUDIT = """
+CREATE FUNCTION audit_grant() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
+BEGIN
+    INSERT INTO audit_record (request_id, at, department, client, person, purpose, operation_name, operation_hash,
+                              document_kind, paths, items, grants, rows, outcome, codes, duration_us, node)
+        SELECT 'grant-transition-' || f.id, f.at, CASE WHEN f.by ~ '^[0-9A-Z]{18}/' THEN left(f.by, 18) ELSE '' END,
+               regexp_replace(f.by, '^[0-9A-Z]{18}/', ''), NULL, g.purpose, f.to_state, '', 'grant',
+               ARRAY['GRANT/' || f.grant_id || '/' || f.from_state || '/' || f.to_state],
+               jsonb_build_object(g.resource, '[]'::jsonb), ARRAY[f.grant_id], '{}', 'ALLOWED', '{}', 0,
+               coalesce(nullif(current_setting('tanglai.node', true), ''), 'database')
+        FROM fresh f JOIN data_grant g ON g.id = f.grant_id WHERE f.from_state <> f.to_state ORDER BY f.id;
+    RETURN NULL;
+END $$
+"""
+
 STATEMENTS: tuple[str, ...] = (
     *(statement.strip() for statement in _TABLES.split(";\n") if statement.strip()),
     _FOLLOW,
     _LAPSE_EXTENSION,
     _AGREE,
+    _AUDIT,
+    "CREATE TRIGGER c_audit AFTER INSERT ON grant_transition REFERENCING NEW TABLE AS fresh "
+    "FOR EACH STATEMENT EXECUTE FUNCTION audit_grant()",
     "CREATE TRIGGER d_follow AFTER UPDATE ON data_grant REFERENCING OLD TABLE AS stale NEW TABLE AS fresh "
     "FOR EACH STATEMENT EXECUTE FUNCTION follow_grant()",
     "CREATE TRIGGER c_lapse AFTER INSERT ON matter_event FOR EACH ROW EXECUTE FUNCTION lapse_extension()",

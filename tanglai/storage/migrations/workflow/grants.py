@@ -123,7 +123,7 @@ BEGIN
 END $$
 """
 
-# Every change of a grant's state is in the audit log, an operator's and an expiry too; `by`: `department/name`, or a word.
+# Every change of a grant's state is in the audit log, an operator's and an expiry too; `by` is like `code/name`.
 _AUDIT = """
 CREATE FUNCTION audit_grant() RETURNS trigger LANGUAGE plpgsql SET search_path FROM CURRENT AS $$
 BEGIN

@@ -7,7 +7,7 @@ PORT ?= 8000
 PLANNER := resolvers/planner.py,resolvers/roots.py,resolvers/rows.py,resolvers/pages.py,resolvers/connections.py,resolvers/lookups.py,resolvers/entities.py,resolvers/where.py,resolvers/search.py,resolvers/aggregates.py,resolvers/statistics.py,resolvers/metering.py,resolvers/passes.py,resolvers/cells.py,resolvers/entry_paths.py,resolvers/selection.py,resolvers/values.py
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-reset tour test lint bench lock workbench mutants fuzz
+.PHONY: demo demo-reset tour test lint bench lock workbench mutants fuzz workflows
 
 $(VENV)/.runtime: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: $(PYTHON) is Python %d.%d, Tanglai needs 3.11 or later: choose another with PYTHON=" % sys.version_info[:2])'
@@ -50,6 +50,9 @@ mutants: $(VENV)/.dev  ## plants faults, each of which the oracle's tests must c
 
 fuzz: $(VENV)/.dev  ## random operations against the oracle for SECONDS=n; START=seed, OPERATIONS=n at most, JOBS=n processes, or SEED=n alone
 	@$(BIN)/python -m tests.oracle.fuzz $(if $(SEED),--seed $(SEED),$(or $(SECONDS),60) $(if $(START),--start $(START)) $(if $(OPERATIONS),--operations $(OPERATIONS)) --jobs $(or $(JOBS),1))
+
+workflows: $(VENV)/.dev  ## random people act through all workflows against a model for SECONDS=n; START=seed
+	@$(BIN)/python -m tests.property.workflows $(or $(SECONDS),60) $(START)
 
 bench: $(VENV)/.dev  ## measures; CASE=start, CASE=freshness or CASE=workflow runs one case
 	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE))

@@ -47,7 +47,7 @@ async def connection(postgres: EmbeddedPostgres) -> AsyncIterator[Any]:
     await connection.execute(_TRY % POLICE)
     yield connection
     await connection.close()
-    postgres.drop_database(copies.made)
+    await copies.close()
 
 
 def ways(kind: str, rules: str) -> dict[str, list[Step]]:

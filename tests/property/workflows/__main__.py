@@ -9,10 +9,10 @@ from hypothesis import HealthCheck, Phase, seed, settings
 from hypothesis.stateful import run_state_machine_as_test
 
 from tanglai.storage.embedded import EmbeddedPostgres
+from tests.conftest import FAST
 from tests.property.workflows.play import Play, Theatre
 from tests.property.workflows.race import Race
 
-FAST = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
 KINDS = (Play, Race)
 """Of play, in turn by seed: by one worker, and by two with crashes in between."""
 
@@ -22,8 +22,11 @@ PLAYS, STEPS = 10, 60
 
 def main(seconds: float, first: int) -> None:
     end = time.monotonic() + seconds
-    with tempfile.TemporaryDirectory() as folder, EmbeddedPostgres(Path(folder), settings=FAST) as server:
-        theatre = Theatre(server, workers=2)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        EmbeddedPostgres(Path(folder), settings=FAST) as server,
+        Theatre(server, workers=2) as theatre,
+    ):
         number = first
         try:
             while time.monotonic() < end:

@@ -100,7 +100,7 @@ def _amend(a: Attempt, m: Matter, given: Given) -> None:
 
 async def _run_amend(desk: Any, by: Any, id: str, version: int, given: Given) -> Any:
     found = await desk.read(lambda connection: matters.find(connection, id))
-    said = found.document.get("resource", {}) if found is not None else {}
+    said = found.document["resource"] if found is not None and found.kind == "ENTRY" else {}
     document = {**said, LACKING: resource_to_document(RESOURCES[0])[LACKING], "title": given["title"]}
     if given["lacks"]:
         del document[LACKING]

@@ -214,13 +214,9 @@ WAITS = {
     "ENTRY": {"DRAFT": _K, "APPROVED": _K, "SUBMITTED": _C, "RETURNED": _K},
     "OBLIGATION": {"OPEN": _K},
 }
-AUTHORS = {("APPLICATION", "DRAFT"): "requester", ("APPLICATION", "CONSENTED"): "requester"} | {
-    ("ENTRY", "DRAFT"): "provider"
-}
-"""What is being drafted is its author's business alone."""
-
-GRANTING = {("APPLICATION", "APPROVED"), ("APPLICATION", "PARTLY_APPROVED"), ("CONSULTATION", "AGREED")}
-"""States that a grant may rest on, besides a coordination decided for it."""
+AUTHORS = {"APPLICATION": "requester", "ENTRY": "provider"}
+DRAFTED = {"APPLICATION": {"DRAFT", "CONSENTED"}, "ENTRY": {"DRAFT", "APPROVED"}}
+"""What is being drafted, or was given up before it was ever submitted, is its author's business alone."""
 
 
 def _read(text: str) -> tuple[Step, ...]:

@@ -10,7 +10,7 @@ from datetime import date
 from typing import Any
 
 from tests.property.workflows import law
-from tests.property.workflows.law import AUTHORS, DAYS, ORDER, Step, due, overseer, passed, steps, waits
+from tests.property.workflows.law import AUTHORS, DAYS, DRAFTED, ORDER, Step, due, overseer, passed, steps, waits
 
 Given = dict[str, Any]
 ITEMS = ("name", "phone", "address", "division", "note")
@@ -85,8 +85,11 @@ class Matter:
         return {"requester": self.requester, "provider": self.provider, "coordinator": self.coordinator}.get(party)
 
     def readable(self, department: str) -> bool:
-        author = AUTHORS.get((self.kind, self.state))
-        return department == self.department(author) if author is not None else department in self.parties
+        author = AUTHORS.get(self.kind)
+        unsent = self.state == "WITHDRAWN" and not any(event[0] == "SUBMIT" for event in self.events)
+        if author is not None and (unsent or self.state in DRAFTED[self.kind]):
+            return department == self.department(author)
+        return department in self.parties
 
     def clock(self, kind: str) -> Clock | None:
         return next((one for one in self.clocks if one.kind == kind and one.runs), None)

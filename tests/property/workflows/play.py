@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 from dataclasses import replace
 from datetime import date
 from itertools import count
-from typing import TypeVar
+from typing import Self, TypeVar
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
@@ -15,7 +15,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.property.workflows import law
 from tests.property.workflows.kinds import ACTS
-from tests.property.workflows.law import DEPARTMENTS, STEPS
+from tests.property.workflows.law import DEPARTMENTS
 from tests.property.workflows.model import (
     DONE,
     PLATFORM,
@@ -23,7 +23,6 @@ from tests.property.workflows.model import (
     Attempt,
     Command,
     Draw,
-    Foreseen,
     Matter,
     Person,
     World,
@@ -64,6 +63,13 @@ class Theatre:
         self.copies = Copies(server)
         self.tally: Counter[str] = Counter()
         self.run(self.copies.prepare())
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.run(self.copies.close())
+        self.runner.close()
 
     def run(self, awaitable: Awaitable[T]) -> T:
         async def wait() -> T:
@@ -188,7 +194,7 @@ class Play(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def act_in_turn(self, data: st.DataObject) -> None:
-        for _ in range(3):
+        for _ in range(4):
             self.do(self.deviser.likely(data.draw, self.world))
 
     @rule(data=st.data())
@@ -270,17 +276,3 @@ def check_readers(world: World, readable: dict[str, set[str]]) -> None:
     for matter in world.matters:
         for department in DEPARTMENTS:
             assert (matter.id in readable[department]) == matter.readable(department), (matter.id, department)
-
-
-def unplayed(tally: Counter[str]) -> set[str]:
-    """Acts that were never done, over all plays."""
-    return {f"{act.kind}.{act.name}" for act in ACTS} - {key.split()[0] for key in tally if key.endswith(f" {DONE}")}
-
-
-def events_known() -> bool:
-    """Whether every step of the law is played by an act, or brought about by one."""
-    played = {(act.kind, event) for act in ACTS for event in act.events}
-    return played <= {(kind, step.event) for kind, steps in STEPS.items() for step in steps}
-
-
-__all__ = ["Deviser", "Foreseen", "Play", "Theatre", "check_readers", "events_known", "unplayed"]

@@ -20,18 +20,20 @@ class Race(Play):
 
     @rule(data=st.data())
     def act_at_once(self, data: st.DataObject) -> None:
-        self.both(self.two(data))
+        for _ in range(3):
+            self.both(self.two(data))
 
     @rule(data=st.data())
-    def act_at_once_again(self, data: st.DataObject) -> None:
+    def act_and_crash(self, data: st.DataObject) -> None:
         self.both(self.two(data))
+        self.crash_during(self.two(data), 0)
 
-    @rule(data=st.data(), milliseconds=st.sampled_from((0, 2, 5, 10, 20)))
+    @rule(data=st.data(), milliseconds=st.sampled_from((5, 10, 20, 30)))
     def crash(self, data: st.DataObject, milliseconds: int) -> None:
         """The server is killed while two act; who got no answer asks again."""
-        if data.draw(st.integers(0, 2)):
-            return
-        commands = self.two(data)
+        self.crash_during(self.two(data), milliseconds)
+
+    def crash_during(self, commands: list[Command], milliseconds: int) -> None:
         results = self.run(self._through_a_crash(commands, milliseconds))
         seen = self.seen()
         self.settled(commands, results, seen)
@@ -60,11 +62,12 @@ class Race(Play):
 
     async def _through_a_crash(self, commands: list[Command], milliseconds: int) -> list[Result]:
         async def crash() -> None:
-            await asyncio.sleep(milliseconds / 1000)
+            if milliseconds:
+                await asyncio.sleep(milliseconds / 1000)
             await asyncio.to_thread(self.theatre.server.kill)
 
         acts = (self.stage.perform(one, n) for n, one in enumerate(commands))
-        *results, _ = await asyncio.gather(*acts, crash())
+        _, *results = await asyncio.gather(crash(), *acts)
         await asyncio.to_thread(self.theatre.server.ensure_running)
         return [result for result in results if result is not None]
 

@@ -12,7 +12,6 @@ from uuid import uuid4
 import asyncpg
 
 from tanglai.catalogue.model import GrantState
-from tanglai.catalogue.rules import rule_set
 from tanglai.catalogue.workflow.errors import WorkflowError
 from tanglai.catalogue.workflow.parties import Acting, by_platform
 from tanglai.storage.database import PlatformDatabase
@@ -66,6 +65,9 @@ class Copies:
 
     async def drop(self, url: str) -> None:
         await self._admin(f"DROP DATABASE {url.rpartition('/')[2]} WITH (FORCE)")
+
+    async def close(self) -> None:
+        await self.drop(self.server.url(self.made))
 
     async def _admin(self, sql: str) -> None:
         connection = await asyncpg.connect(self.server.url("postgres"))
@@ -274,12 +276,6 @@ def differences(expected: Picture, seen: Picture) -> list[str]:
             if left != right:
                 found.append(f"{name} {key}: expected {left}, found {right}")
     return found
-
-
-def reminders_agree() -> None:
-    """The model's reminder points are those of the rule sets: no act shows them."""
-    for rules in law.BOTH:
-        assert rule_set(rules).reminders == law.REMINDERS
 
 
 def days(count: int) -> timedelta:

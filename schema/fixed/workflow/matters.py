@@ -6,6 +6,7 @@ from datetime import date, datetime
 from typing import Any, TypeVar
 
 import strawberry
+from graphql import OperationType
 
 from authz.words import article_words
 from schema.fixed.ids import global_id, read_global_id
@@ -245,8 +246,18 @@ async def find_matter(info: Info, kind: MatterKind | None, id: str) -> matters.M
     if not any(role in info.context.principal.roles for role in ROLES):
         return None
     number, department = number_of(id), info.context.principal.department.code
-    found = await info.context.office.read(lambda connection: reading.visible(connection, department, [number]))
-    matter = found.get(number)
+    if not number.isprintable():
+        return None
+
+    async def load(numbers: Sequence[str]) -> dict[str, matters.Matter | None]:
+        found = await info.context.office.read(lambda connection: reading.visible(connection, department, numbers))
+        return {number: found.get(number) for number in numbers}
+
+    # One statement for all that a list leads to; a mutation reads what the one before it has changed.
+    if info.operation.operation is OperationType.MUTATION:
+        matter = (await load([number]))[number]
+    else:
+        matter = await info.context.batched("matters", number, load)
     return matter if matter is not None and kind in (None, matter.kind) else None
 
 

@@ -13,11 +13,12 @@ from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
-from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
+from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
-from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.scalars import ScalarType, to_json
+from tanglai.catalogue.workflow import errors
 from tanglai.catalogue.workflow.application import MissingPoint, RefusalReason
+from tanglai.catalogue.workflow.errors import Problem, ProblemCode
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import applications, matters
@@ -94,7 +95,7 @@ class ApplicationInput:
     )
 
     def document(self) -> dict[str, Any]:
-        """As the matter keeps it. Raises BAD_INPUT for a scope that is no JSON object."""
+        """As the matter keeps it. Raises InvalidAct for a scope that is no JSON object."""
         return {
             "resource": self.resource,
             "items": self.items,
@@ -126,11 +127,11 @@ class TermsInput:
     valid_to: datetime | None = strawberry.field(default=None, description="End, not after that asked for.")
 
     def document(self) -> dict[str, Any]:
-        """As in a grant's document, what is not given left out."""
+        """As in a grant's document, what is not given left out. Raises InvalidAct for a scope that cannot be read."""
         pairs = {
             "items": self.items,
             "relations": self.relations,
-            "scope": read_scope(self.scope),
+            "scope": read_scope(self.scope, "terms"),
             "masks": {it.item: it.mask for it in self.masks} if self.masks else None,
             "quota": self.quota.document() if self.quota is not None else None,
             "validFrom": moment_text(self.valid_from),
@@ -139,16 +140,16 @@ class TermsInput:
         return {name: value for name, value in pairs.items() if value is not None}
 
 
-def read_scope(text: str | None) -> dict[str, Any] | None:
-    """A row scope that was given as JSON text. Raises BAD_INPUT."""
+def read_scope(text: str | None, *at: str) -> dict[str, Any] | None:
+    """A row scope that was given as JSON text in the input `at`. Raises InvalidAct where it is no JSON object."""
     if text is None:
         return None
     try:
         scope = json.loads(text)
     except (ValueError, RecursionError):
-        raise BadInput("`scope` is not JSON") from None
+        scope = None
     if not isinstance(scope, dict):
-        raise BadInput("`scope` is not a JSON object")
+        raise errors.InvalidAct([Problem((*at, "scope"), ProblemCode.MALFORMED, "`scope` is no JSON object")])
     return scope
 
 
@@ -291,6 +292,7 @@ InputArgument = Annotated[ApplicationInput, strawberry.argument(description="Wha
 @strawberry.type
 class ApplicationMutations:
     @resolved("Drafts an application in the name of the department. Role `applicant`.")
+    @told
     async def create_application(self, info: Info, input: InputArgument, key: KeyArgument = None) -> ApplicationResult:
         context = info.context
         return await act_result(
@@ -298,6 +300,7 @@ class ApplicationMutations:
         )
 
     @resolved("Drafts and submits an application in one go, where no consent is needed. Role `applicant`.")
+    @told
     async def apply(self, info: Info, input: InputArgument, key: KeyArgument = None) -> ApplicationResult:
         context = info.context
         return await act_result(
@@ -305,6 +308,7 @@ class ApplicationMutations:
         )
 
     @resolved("Replaces what a draft says. Role `applicant`.")
+    @told
     async def amend_application(
         self, info: Info, id: IdArgument, version: VersionArgument, input: InputArgument
     ) -> ApplicationResult:
@@ -345,6 +349,7 @@ class ApplicationMutations:
         )
 
     @resolved("Gives what was missing; fields that are not given stay. Role `applicant`.")
+    @told
     async def supplement_application(
         self, info: Info, id: IdArgument, version: VersionArgument, input: InputArgument
     ) -> ApplicationResult:
@@ -357,6 +362,7 @@ class ApplicationMutations:
         "Shares all of it, or the part that `terms` leaves: the grant holds from the next request on. Under "
         "`order-809` the head confirms it first. Role `reviewer`."
     )
+    @told
     async def approve_application(
         self,
         info: Info,

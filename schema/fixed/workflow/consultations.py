@@ -32,7 +32,7 @@ from schema.fixed.workflow.positions import (
     proposed_terms,
     with_documents,
 )
-from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
+from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
@@ -73,7 +73,7 @@ class ConsultationInput:
     valid_to: datetime | None = strawberry.field(default=None, description="The time limit.")
 
     def document(self) -> dict[str, Any]:
-        """As the matter keeps it. Raises BAD_INPUT for a scope that is no JSON object."""
+        """As the matter keeps it. Raises InvalidAct for a scope that is no JSON object."""
         return {
             "application": number_of(self.application) if self.application is not None else None,
             "resource": self.resource,
@@ -204,6 +204,7 @@ class ConsultationQueries:
 @strawberry.type
 class ConsultationMutations:
     @resolved("Consults the provider on data that are not shared or were refused (Art. 11(4)). Role `applicant`.")
+    @told
     async def open_consultation(
         self,
         info: Info,
@@ -240,6 +241,7 @@ class ConsultationMutations:
         "Proposes to grant what is asked for, or the part that `terms` leaves. Role `reviewer`, under `order-809` "
         "`head`."
     )
+    @told
     async def propose_terms(
         self,
         info: Info,

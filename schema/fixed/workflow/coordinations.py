@@ -32,7 +32,7 @@ from schema.fixed.workflow.positions import (
     proposed_terms,
     with_documents,
 )
-from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
+from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue.workflow.dispute import Decision
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
@@ -146,6 +146,7 @@ class CoordinationMutations:
         "part that `terms` leaves, or CLOSE. A running service: KEEP, CHANGE to `terms` (by default to what the "
         "provider wished), or END. Role `coordinator`, and nobody who stated a position there."
     )
+    @told
     async def decide_coordination(
         self,
         info: Info,

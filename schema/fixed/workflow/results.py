@@ -1,8 +1,9 @@
 """In charge of the results of acts as GraphQL types: what went wrong, typed, with codes, fields and articles."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import TypeAlias, TypeVar
+from functools import wraps
+from typing import Any, TypeAlias, TypeVar
 
 import strawberry
 
@@ -79,6 +80,16 @@ async def acted(act: Awaitable[T]) -> T | ActFailure:
         return await act
     except errors.WorkflowError as error:
         return failure(error)
+
+
+def told(resolver: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+    """Decorates the resolver of a mutation whose input is read before the act: what is wrong with it is typed too."""
+
+    @wraps(resolver)
+    async def resolve(*arguments: Any, **named: Any) -> Any:
+        return await acted(resolver(*arguments, **named))
+
+    return resolve
 
 
 def failure(error: errors.WorkflowError) -> ActFailure:

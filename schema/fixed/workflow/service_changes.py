@@ -23,7 +23,7 @@ from schema.fixed.workflow.applications import (
     read_scope,
 )
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, node, number_of, of_kind, typed
-from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
+from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from schema.fixed.workflow.suspensions import GrantArgument
 from tanglai.catalogue.workflow.grant_life import ServiceChangeKind
 from tanglai.catalogue.workflow.machines import MatterKind
@@ -52,11 +52,11 @@ class ServiceTermsInput:
     valid_to: datetime | None = strawberry.field(default=None, description="First moment at which it holds no more.")
 
     def document(self) -> dict[str, Any]:
-        """As in a grant's document, what is not given left out."""
+        """As in a grant's document, what is not given left out. Raises InvalidAct for a scope that cannot be read."""
         pairs = {
             "items": self.items,
             "relations": self.relations,
-            "scope": read_scope(self.scope),
+            "scope": read_scope(self.scope, "terms"),
             "masks": {it.item: it.mask for it in self.masks} if self.masks is not None else None,
             "quota": self.quota.document() if self.quota is not None else None,
             "validTo": moment_text(self.valid_to),
@@ -177,6 +177,7 @@ class ServiceChangeQueries:
 @strawberry.type
 class ServiceChangeMutations:
     @resolved("Proposes to end a running grant, or to give it other terms; nothing changes yet. Role `reviewer`.")
+    @told
     async def propose_service_change(
         self,
         info: Info,

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Any
 
+from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.workflow.machines import MatterKind, machine
 from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow.matters import COLUMNS, VISIBLE, Matter, matter_of
@@ -15,18 +16,31 @@ _NEVER = date.max  # how asyncpg gives and takes the date infinity
 
 @dataclass(frozen=True, slots=True)
 class MatterFilter:
-    """Which matters of a kind: those in which the department is `side`, in one of `states`, of one resource."""
+    """Which matters of a kind: those in which the department is `side`, in one of `states`, of one resource.
+
+    Raises BAD_INPUT for a side that no department is, and for a state that the kind does not have.
+    """
 
     kind: MatterKind
     side: Party | None = None
     states: tuple[str, ...] | None = None
     resource: str | None = None
 
+    def __post_init__(self) -> None:
+        if self.side is not None and self.side not in _SIDES:
+            raise BadInput(
+                f"no department is `{self.side.name}`: `side` is " + " or ".join(f"`{it.name}`" for it in _SIDES)
+            )
+        known = machine(self.kind).states
+        for state in self.states or ():
+            if state not in known:
+                raise BadInput(f"no state `{state}`: `states` are of " + ", ".join(f"`{it}`" for it in known))
+
 
 def _where(found: MatterFilter, side: Party) -> str:
     """The condition for one side, so that each side's own index serves. `$2` kind, `$3` states, `$4` resource."""
     known = machine(found.kind).states
-    open_only = found.states is not None and not any(known[state].final for state in found.states if state in known)
+    open_only = found.states is not None and not any(known[state].final for state in found.states)
     return (
         f"m.{side.value} = $1 AND m.kind = $2 AND ($3::text[] IS NULL OR m.state = ANY($3)) "
         f"AND ($4::text IS NULL OR m.resource = $4) AND {VISIBLE}" + (" AND NOT m.closed" if open_only else "")

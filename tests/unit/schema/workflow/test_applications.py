@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from tanglai.catalogue.errors import BadInput
 from tests.office import HEALTH, POLICE, Office
 
 FIELDS = """__typename
@@ -145,6 +146,42 @@ async def test_one_finds_ones_own_and_no_others(office: Office) -> None:
             min(count, 1),
             count > 1,
         )
+
+
+async def test_a_filter_that_nothing_could_pass_is_told(office: Office) -> None:
+    listed = "query ($side: Party, $states: [String!]) { applications(side: $side, states: $states) { totalCount } }"
+    for filters, message in (
+        ({"side": "PLATFORM"}, "no department is `PLATFORM`: `side` is `REQUESTER` or `PROVIDER` or `COORDINATOR`"),
+        ({"states": ["SUBMITTED", "SUBMITED"]}, "no state `SUBMITED`: `states` are of `DRAFT`, `CONSENTED`, "),
+    ):
+        result = await office.run(HEALTH, listed, roles="auditor", **filters)
+        assert result.errors is not None
+        (error,) = result.errors
+        assert isinstance(error.original_error, BadInput)
+        assert error.message.startswith(message)
+
+
+async def test_a_scope_that_cannot_be_read_is_a_typed_problem(office: Office) -> None:
+    for mutation, field in (
+        ("apply(input: {scope: $scope})", ["scope"]),
+        ("createApplication(input: {scope: $scope})", ["scope"]),
+        ('amendApplication(id: "1", version: 1, input: {scope: $scope})', ["scope"]),
+        ('supplementApplication(id: "1", version: 1, input: {scope: $scope})', ["scope"]),
+        ('approveApplication(id: "1", version: 1, terms: {scope: $scope})', ["terms", "scope"]),
+        ('openConsultation(input: {need: "n", scope: $scope})', ["scope"]),
+        ('proposeTerms(id: "1", version: 1, terms: {scope: $scope})', ["terms", "scope"]),
+        (
+            'decideCoordination(id: "1", version: 1, decision: SHARE, reason: "r", terms: {scope: $scope})',
+            ["terms", "scope"],
+        ),
+        ('proposeServiceChange(grant: "1", change: CHANGE, reason: "r", terms: {scope: $scope})', ["terms", "scope"]),
+    ):
+        text = (
+            f"mutation ($scope: String!) {{ done: {mutation} {{ ... on InvalidAct {{ problems {{ field code }} }} }} }}"
+        )
+        for scope in ("{", "[]", "[" * 100_000):
+            done = (await office.ask(HEALTH, text, roles="applicant", scope=scope))["done"]
+            assert done == {"problems": [{"field": field, "code": "MALFORMED"}]}, mutation
 
 
 async def test_pages_go_both_ways(office: Office) -> None:

@@ -57,7 +57,7 @@ def kinds_done(tally: Counter[str]) -> set[str]:
 
 
 def test_every_act_comes_to_what_the_law_says(theatre: Theatre) -> None:
-    plays = settings(SETTINGS, max_examples=20, stateful_step_count=50)
+    plays = settings(SETTINGS, max_examples=17, stateful_step_count=50)
     run_state_machine_as_test(type("Plays", (Play,), {"theatre": theatre}), settings=plays)
     assert kinds_done(theatre.tally) == set(STEPS)
 

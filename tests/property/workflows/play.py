@@ -143,8 +143,25 @@ class Deviser:
         stale = d(st.sampled_from((0, 0, 0, 0, -1, 1)))
         return Command(act, who, given, matter.id, matter.version + stale)
 
+    def intrusion(self, d: Draw, world: World) -> Command:
+        """What could be done, with one thing wrong: the same by another department, somebody else, or too late."""
+        command = self.likely(d, world)
+        who, matter = command.who, world.matter(command.id)
+        match d(st.sampled_from(("department", "department", "party", "person", "own", "version"))):
+            case "department":
+                return replace(command, who=replace(who, department=d(st.sampled_from(DEPARTMENTS))))
+            case "party" if matter is not None:
+                return replace(command, who=replace(who, department=d(st.sampled_from(sorted(matter.parties)))))
+            case "own" if matter is not None:
+                return replace(command, who=Person(who.department, "shi", CAST["shi"]))
+            case "version" if matter is not None:
+                return replace(command, version=command.version - 1)
+        name = d(st.sampled_from(tuple(CAST)))
+        return replace(command, who=Person(who.department, name, CAST[name]))
+
     def any(self, d: Draw, world: World) -> Command:
-        command: Command = d(st.sampled_from((self.likely, self.likely, self.opening, self.stray)))(d, world)
+        how = (self.likely, self.likely, self.opening, self.stray, self.intrusion)
+        command: Command = d(st.sampled_from(how))(d, world)
         return command
 
 
@@ -194,7 +211,8 @@ class Play(RuleBasedStateMachine):
 
     @rule(data=st.data())
     def act_in_turn(self, data: st.DataObject) -> None:
-        for _ in range(4):
+        for _ in range(3):
+            self.do(self.deviser.intrusion(data.draw, self.world))
             self.do(self.deviser.likely(data.draw, self.world))
 
     @rule(data=st.data())

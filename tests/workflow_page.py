@@ -3,10 +3,12 @@
 `python -m tests.workflow_page` writes the page; a test holds it to the tables.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 
+from schema.fixed.workflow.steps import mutations_of
 from tanglai.catalogue.rules import rule_set
-from tanglai.catalogue.workflow.machines import RULE_SETS, Machine, Step, machines
+from tanglai.catalogue.workflow.machines import RULE_SETS, Machine, MatterKind, Step, machines
 
 PAGE = Path(__file__).parent.parent / "docs" / "workflow.md"
 _SHORT = {"ningxia-measures": "Measures", "order-809": "Order 809"}
@@ -25,6 +27,8 @@ by the rule set that the matter was opened under, whatever holds later. What som
 - Steps are taken by a department in a role that the token names. **Nobody approves their own act**: a step that is
   kept apart from others is refused to whoever took one of those on the same matter, by the program and by the
   database.
+- A matter tells whom it waits for (`waitsFor`), which steps the token could take (`mySteps`), and by which mutations
+  (`myMutations`): by department and role. What must hold besides is told when the step is taken.
 - Mutations name the version that the decision was made on. Of two at once the second is told `Conflict`, with who was
   faster.
 - Results are typed: the changed matter, or `InvalidAct` (every problem at once, with field, code and article),
@@ -72,21 +76,52 @@ def _diagram(machine: Machine, rules: str) -> str:
 
 def _table(machine: Machine) -> str:
     lines = [
-        "| event | from | to | by | rule set | what must hold |",
-        "| ----- | ---- | -- | -- | -------- | -------------- |",
+        "| event | from | to | by | rule set | what must hold | mutation |",
+        "| ----- | ---- | -- | -- | -------- | -------------- | -------- |",
     ]
-    rows: dict[tuple[str, str, str, str, str], list[list[str]]] = {}
+    rows: dict[tuple[str, str, str, str, str, str], list[list[str]]] = {}
     for step in machine.steps:
-        key = (step.event, _by(step), _rules(step), _guards(step), step.target if step.source != step.target else "")
+        names = ", ".join(f"`{name}`" for name in _taking(machine, step)) or "–"
+        key = (
+            step.event,
+            _by(step),
+            _rules(step),
+            _guards(step),
+            names,
+            step.target if step.source != step.target else "",
+        )
         sources, targets = rows.setdefault(key, [[], []])
-        for names, name in ((sources, step.source or "–"), (targets, step.target)):
-            if name not in names:
-                names.append(name)
-    for (event, by, rules, guards, _), (sources, targets) in rows.items():
+        for listed, name in ((sources, step.source or "–"), (targets, step.target)):
+            if name not in listed:
+                listed.append(name)
+    for (event, by, rules, guards, taking, _), (sources, targets) in rows.items():
         same = sources == targets and len(sources) > 1
         to = "the same" if same else _listed(targets)
-        lines.append(f"| `{event}` | {_listed(sources)} | {to} | {by} | {rules} | {guards} |")
+        lines.append(f"| `{event}` | {_listed(sources)} | {to} | {by} | {rules} | {guards} | {taking} |")
     return "\n".join([*lines, ""])
+
+
+OPENING: Mapping[MatterKind, tuple[str, ...]] = {
+    MatterKind.APPLICATION: ("createApplication", "apply"),
+    MatterKind.ENTRY: ("createEntry", "retireResource", "importCatalogue"),
+    MatterKind.OBLIGATION: ("openObligations",),
+    MatterKind.CONSULTATION: ("openConsultation",),
+    MatterKind.COORDINATION: ("escalateConsultation", "escalateServiceChange"),
+    MatterKind.CORRECTION: ("reportCorrection",),
+    MatterKind.SUSPENSION: ("suspendGrant",),
+    MatterKind.SERVICE_CHANGE: ("proposeServiceChange",),
+    MatterKind.EXTENSION: ("requestExtension",),
+    MatterKind.DISPOSAL: ("disposeOfGrant",),
+}
+"""Mutations that open a matter of the kind."""
+ELSEWHERE: Mapping[str, tuple[str, ...]] = {"MEET": ("publishEntry", "submitEntry"), "EXTEND": ("decideExtension",)}
+"""Mutations of another matter that take a step of this one."""
+
+
+def _taking(machine: Machine, step: Step) -> tuple[str, ...]:
+    if not step.source:
+        return OPENING[machine.kind]
+    return mutations_of(machine.kind, step.event, step.source) or ELSEWHERE.get(step.event, ())
 
 
 def _listed(names: list[str]) -> str:

@@ -16,6 +16,7 @@ from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
 from schema.fixed.stored_pages import Span, stored_connection
 from schema.fixed.workflow.results import ActFailure, acted
+from schema.fixed.workflow.steps import mutations_of
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.rules import DeadlineKind, rule_set
@@ -82,6 +83,17 @@ class Deadline:
         return article_words(rule.article, rules, info.context.language) if rule is not None else None
 
 
+@strawberry.type(description="Somebody whom a matter waits for.")
+class Awaited:
+    party: Party = strawberry.field(description="Which party.")
+    role: str = strawberry.field(description="Its people of this role.")
+    _department: strawberry.Private[str | None]
+
+    @resolved("The department that is this party.")
+    def department(self, info: Info) -> Department | None:
+        return department(info, self._department)
+
+
 @strawberry.interface(description="Something that the law wants done, with its parties, state, steps and deadlines.")
 class Matter(Node):
     number: str = strawberry.field(description="Its number, for people.")
@@ -127,8 +139,25 @@ class Matter(Node):
         today = day_of(info.context.now)
         return [_deadline(deadline, today) for deadline in found]
 
+    @resolved("Whom it waits for; nobody when it is over.")
+    def waits_for(self) -> list[Awaited]:
+        return [
+            Awaited(party=waits.party, role=waits.role.value, _department=self._matter.department(waits.party))
+            for waits in self._matter.standing.waits
+            if self._matter.department(waits.party) is not None
+        ]
+
     @resolved("Steps that the requester of this request may take now, by department and role.")
     def my_steps(self, info: Info) -> list[str]:
+        return self._my_steps(info)
+
+    @resolved("Mutations that take these steps; each by `id` and `version`.")
+    def my_mutations(self, info: Info) -> list[str]:
+        it = self._matter
+        taking = [name for event in self._my_steps(info) for name in mutations_of(it.kind, event, it.state)]
+        return list(dict.fromkeys(taking))
+
+    def _my_steps(self, info: Info) -> list[str]:
         it, acting = self._matter, info.context.acting
         return list(
             dict.fromkeys(

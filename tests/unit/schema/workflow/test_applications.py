@@ -9,6 +9,7 @@ FIELDS = """__typename
 ... on Application { id number state stateWords version resourceCode items scope duty mySteps validTo
   provider { key } requester { key } purpose { code } grant { id items state } missing refusal replyWords
   deadlines { kind dueOn workingDays provisional overdue met articleWords department { key } }
+  myMutations waitsFor { party role department { key } }
   events { event before after party role by reason department { key } } }
 ... on ActError { code message article }
 ... on InvalidAct { problems { field code message article } }
@@ -52,6 +53,8 @@ async def test_from_application_to_grant(office: Office) -> None:
         2,
         ["SUPPLEMENT", "WITHDRAW"],
     )
+    assert done["myMutations"] == ["supplementApplication", "withdrawApplication"]
+    assert done["waitsFor"] == [{"party": "PROVIDER", "role": "reviewer", "department": {"key": "public-security"}}]
     assert done["deadlines"] == [
         {
             "kind": "REPLY",

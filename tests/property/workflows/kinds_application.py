@@ -161,6 +161,7 @@ def _confirm(a: Attempt, m: Matter, given: Given) -> None:
     if m.state != "REPLY_PROPOSED":
         a.wrong(True)
         a.wrong(True, "WrongState")
+        a.wrong(m.provider != a.who.department or not {"reviewer", "head"} <= a.who.roles, "NotPermitted")
         return
     left = m.doc["reply"]
     a.wrong(left is not None and not a.world.grantable(m.resource, m.requester, left, hidden=False))

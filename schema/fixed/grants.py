@@ -3,6 +3,7 @@
 import json
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
+from decimal import Decimal
 from typing import Annotated, Any
 
 import strawberry
@@ -25,6 +26,31 @@ class Quota:
     rows: int | None = strawberry.field(description="Rows delivered; a group of figures is a row.")
     requests: int | None = strawberry.field(description="Operations that use the grant.")
     subjects: int | None = strawberry.field(description="Distinct subjects that the rows are about.")
+
+
+@strawberry.type(description="The cube that is published where single rows are not.")
+class Statistics:
+    dimensions: list[str] = strawberry.field(description="Names of items with code lists, to group by.")
+    measures: list[str] = strawberry.field(description="Names of numeric items, to sum.")
+    period: model.Period = strawberry.field(description="How often it is published.")
+    minimum_cell: int = strawberry.field(description="Cells of fewer rows are left out.")
+    base: int = strawberry.field(description="Counts are rounded to a multiple of it.")
+    sum_base: Decimal = strawberry.field(description="Sums are rounded to a multiple of it.")
+
+
+def statistics_in(document: Mapping[str, Any]) -> Statistics | None:
+    """The cube in the document of a grant or of what asks for one; None where it has none."""
+    found = document.get("statistics")
+    if not found:
+        return None
+    return Statistics(
+        dimensions=list(found["dimensions"]),
+        measures=list(found.get("measures") or ()),
+        period=model.Period(found["period"]),
+        minimum_cell=found["minimumCell"],
+        base=found["base"],
+        sum_base=Decimal(found.get("sumBase") or 1),
+    )
 
 
 @strawberry.type(
@@ -114,6 +140,10 @@ class Grant:
     @resolved("The department whose data it opens.")
     async def provider(self, info: Info) -> Department | None:
         return department(info, await provider_of(info, self.resource_code))
+
+    @resolved("The cube that it publishes; null where it opens rows.")
+    def statistics(self) -> Statistics | None:
+        return statistics_in(grant_to_document(self._grant))
 
     @resolved("The rows that it opens, as JSON in the form of a row scope; `{}` is all rows.")
     def scope(self, info: Info) -> str:

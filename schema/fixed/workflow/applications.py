@@ -8,7 +8,7 @@ from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
-from schema.fixed.grants import Grant, grant_by_id
+from schema.fixed.grants import Grant, Statistics, grant_by_id, statistics_in
 from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
@@ -180,6 +180,10 @@ class Application(Matter):
     @resolved("Whether rows are asked for or statistics.")
     def usage(self) -> model.Usage:
         return model.Usage(self._said("usage") or model.Usage.READ)
+
+    @resolved("The cube that is asked for; null where rows are.")
+    def statistics(self) -> Statistics | None:
+        return statistics_in(self._matter.document)
 
     @resolved("The purpose; null while it is not said.")
     def purpose(self, info: Info) -> Purpose | None:

@@ -1,9 +1,14 @@
 """In charge of applications and the inbox as a frontend meets them: one query, one mutation, typed results."""
 
+from dataclasses import replace
 from typing import Any
 
 from tanglai.catalogue.errors import BadInput
-from tests.office import HEALTH, POLICE, Office
+from tanglai.catalogue.model import ShareClass
+from tanglai.catalogue.scalars import ScalarType
+from tanglai.storage.database import PlatformDatabase
+from tests.catalogues import make_item
+from tests.office import HEALTH, POLICE, Office, permits
 
 FIELDS = """__typename
 ... on Application { id number state stateWords version resourceCode items scope duty mySteps validTo
@@ -103,6 +108,31 @@ async def test_from_application_to_grant(office: Office) -> None:
         ids=[notice["id"], "no number"],
     )
     assert marked == {"markNoticesRead": {"unread": 0}}
+
+
+async def test_whoever_answers_sees_the_cube_that_is_asked_for(platform: PlatformDatabase) -> None:
+    items = (
+        make_item("name"),
+        make_item("kind", share_class=ShareClass.CONDITIONAL, codes=("A", "B")),
+        make_item("fee", ScalarType.INTEGER, share_class=ShareClass.CONDITIONAL),
+    )
+    office = await Office.open(platform, [replace(permits(), items=items)])
+    cube = {
+        "dimensions": ["kind"],
+        "measures": ["fee"],
+        "period": "MONTH",
+        "minimumCell": 5,
+        "base": 10,
+        "sumBase": "1",
+    }
+    done = await applied(office, items=None, scope=None, usage="STATISTICS", statistics=cube)
+    asked = "usage statistics { dimensions measures period minimumCell base sumBase }"
+    seen = f"query ($id: ID!) {{ application(id: $id) {{ {asked} }} }}"
+    found = await office.ask(POLICE, seen, roles="reviewer", id=done["id"])
+    assert found["application"] == {"usage": "STATISTICS", "statistics": cube}
+    await office.ask(POLICE, APPROVE, roles="reviewer", id=done["id"], version=done["version"])
+    held = await office.ask(HEALTH, f"{{ me {{ grants {{ nodes {{ {asked} }} }} }} }}")
+    assert held["me"]["grants"]["nodes"] == [{"usage": "STATISTICS", "statistics": cube}]
 
 
 async def test_errors_are_types_with_fields_and_articles(office: Office) -> None:

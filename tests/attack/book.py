@@ -18,8 +18,9 @@ DOCUMENT = FOLDER.parents[1] / "docs" / "attacks.md"
 _HEAD = """# Attempts to see what is hidden, and to do what is for others
 
 What was tried to get a forbidden value, or one bit about a hidden value or row, out of the platform, or to act in the
-law's work where somebody else decides, and what stood in the way. Each attempt is a test that fails if the way is open; the list is written by `python -m tests.attack.book` and
-held complete by `tests/attack/test_book.py`. Numbers stay: a new attempt gets the next one of its part.
+law's work where somebody else decides, and what stood in the way. Each attempt is a test that fails if the way is open;
+the list is written by `python -m tests.attack.book` and held complete by `tests/attack/test_book.py`. Numbers stay: a
+new attempt gets the next one of its part.
 
 {every} attempts; {found} of them once got through and are marked **Found**. V is the visible relation: which rows and
 cells of a resource a requester is shown ([authorization.md](authorization.md#the-visible-relation)).

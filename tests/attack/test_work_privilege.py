@@ -337,8 +337,12 @@ async def test_naming_others_drafts(office: Office) -> None:
     theirs = await entries.create(
         office.desk, await office.acting(POLICE, "cataloguer"), EntryInput(draft(register(code="301/9", word="visit")))
     )
+    over = await entries.create(
+        office.desk, await office.acting(POLICE, "cataloguer"), EntryInput(draft(register(code="301/8", word="stay")))
+    )
+    await entries.withdraw(office.desk, await office.acting(POLICE, "cataloguer"), over.id, over.version)
     told = []
-    for id in (theirs.id, "E-2026-999999"):
+    for id in (theirs.id, over.id, "E-2026-999999"):
         acting = await office.acting(HEALTH, "cataloguer")
         document = draft(register(code="3/1", word="clinic"), category="3", provider=HEALTH, group="clinics")
         document.pop("compiler", None)
@@ -348,7 +352,7 @@ async def test_naming_others_drafts(office: Office) -> None:
         named = [str(it).replace(id, "X").replace(mine.id, "Y") for it in refused.value.problems]
         told.append(named)
         await entries.withdraw(office.desk, acting, mine.id, mine.version)
-    assert told[0] == told[1]
+    assert told[0] == told[1] == told[2]
     assert "together" in told[0][0]
     with pytest.raises(InvalidAct):
         await entries.create(office.desk, acting, EntryInput(document, together=("A-2026-000001",)))
@@ -509,10 +513,11 @@ async def test_narrowed_tokens_about_everything(office: Office) -> None:
 @book.attempt(1174, "The mark of an impact, used for what breaks more since", "the mark is of what was shown")
 async def test_marks_are_not_replayed(office: Office) -> None:
 
-    await office.platform.publish(CatalogueChange(by="t", resources=(register(),)))
+    held = register(make_item("email", share_class=ShareClass.CONDITIONAL))
+    await office.platform.publish(CatalogueChange(by="t", resources=(held,)))
     await granted(office, items="phone division")
     acting = await office.acting(POLICE, "cataloguer")
-    given = EntryInput(without(draft(register()), "phone"))
+    given = EntryInput(without(draft(held), "phone"))
     matter = await entries.create(office.desk, acting, given)
     with pytest.raises(InvalidAct) as refused:
         await entries.publish(office.desk, acting, matter.id, matter.version)
@@ -524,10 +529,11 @@ async def test_marks_are_not_replayed(office: Office) -> None:
     async with office.platform.session() as connection:
         mark = (await impact(connection, snapshot, {"301/1": told[matter.id].resource})).mark
     matter = await entries.amend(
-        office.desk, acting, matter.id, matter.version, EntryInput(without(draft(register()), "phone", "division"))
+        office.desk, acting, matter.id, matter.version, EntryInput(without(draft(held), "phone", "division"))
     )
     for given_mark in (mark, "", mark.upper(), mark[:-1]):
-        with pytest.raises(InvalidAct):
+        with pytest.raises(InvalidAct) as refused:
             await entries.publish(office.desk, acting, matter.id, matter.version, accept_breaking=given_mark)
+        assert [it.field for it in refused.value.problems] == [("acceptBreaking",)]
     published = (await office.snapshot()).resources["301/1"]
     assert {"phone", "division"} <= set(published.item_by_name)

@@ -105,6 +105,12 @@ async def test_drafts_of_the_other_side(platform: Any, rules: str) -> None:
     nothing = {"application": None, "applications": {"totalCount": 0, "nodes": []}}
     assert await office.ask(POLICE, query, roles=EVERY, id=matter.id) == nothing
     assert steps[-1].state == "WITHDRAWN"
+    reviewer = await office.acting(POLICE, "reviewer")
+    with pytest.raises(NotFound):
+        await applications.approve(office.desk, reviewer, matter.id, steps[-1].version, {})
+    open_ = await applications.create(office.desk, acting, WHOLE)
+    with pytest.raises(NotFound):
+        await applications.approve(office.desk, reviewer, open_.id, open_.version, {})
     sent = await submitted(office, duty=SECRET)
     await applications.withdraw(office.desk, acting, sent.id, sent.version)
     found = await office.ask(POLICE, query, roles=EVERY, id=sent.id)

@@ -9,6 +9,7 @@ from tanglai.catalogue.model import Grant, OrganisationKind, Resource, Usage
 from tanglai.catalogue.quotas import day_of
 from tanglai.catalogue.rules import DeadlineKind, RuleSet, rule_set
 from tanglai.catalogue.workflow.application import (
+    REQUIRED,
     MissingPoint,
     RefusalReason,
     answered,
@@ -283,6 +284,9 @@ def _requester(matter: Matter) -> str:
 
 def _resource(work: Work, document: Mapping[str, Any]) -> Resource:
     code = document.get("resource")
+    if not code:
+        article = REQUIRED[work.acting.snapshot.rule_set][0][1]
+        raise InvalidAct([Problem(("resource",), ProblemCode.MISSING, "`resource` is missing", article)])
     resource = work.acting.snapshot.resources.get(str(code))
     if resource is None:
         raise InvalidAct([Problem(("resource",), ProblemCode.UNKNOWN, f"unknown resource `{code}`", "Art. 7")])

@@ -104,6 +104,8 @@ async def create(
         earlier = await work.earlier(ENTRY, key)
         if earlier is not None:
             return earlier
+        if named is None and document is None:
+            raise InvalidAct([Problem(("document",), ProblemCode.MISSING, "neither `document` nor `code` is given")])
         if published is None and (retire or document is None):
             raise InvalidAct([Problem(("code",), ProblemCode.UNKNOWN, f"no published resource `{named}`", "Art. 8")])
         if named is None:

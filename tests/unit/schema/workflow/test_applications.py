@@ -181,6 +181,12 @@ async def test_one_finds_ones_own_and_no_others(office: Office) -> None:
         )
 
 
+async def test_an_application_names_its_resource(office: Office) -> None:
+    for code, problem in ((None, "MISSING"), ("", "MISSING"), ("999/1", "UNKNOWN")):
+        done = await applied(office, resource=code)
+        assert [(it["field"], it["code"]) for it in done["problems"]] == [(["resource"], problem)]
+
+
 async def test_a_filter_that_nothing_could_pass_is_told(office: Office) -> None:
     listed = "query ($side: Party, $states: [String!]) { applications(side: $side, states: $states) { totalCount } }"
     for filters, message in (

@@ -64,6 +64,16 @@ async def step(office: Office, name: str, done: Any, roles: str = "cataloguer", 
     return await act(office, text, roles, department, id=done["id"], version=done["version"])
 
 
+async def test_an_entry_is_of_something(office: Office) -> None:
+    for given, field, code in (
+        ({}, "document", "MISSING"),
+        ({"patch": "{}"}, "document", "MISSING"),
+        ({"code": "999/1"}, "code", "UNKNOWN"),
+    ):
+        done = await create(office, **given)
+        assert [(it["field"], it["code"]) for it in done["problems"]] == [([field], code)]
+
+
 async def test_a_patch_of_what_is_published(office: Office) -> None:
     done = await create(office, code="301/1", patch='{"title": "许可登记", "summary": null}', note="更名")
     assert (done["__typename"], done["state"], done["stateWords"]) == ("Entry", "DRAFT", "draft")

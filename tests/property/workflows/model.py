@@ -319,35 +319,6 @@ class Attempt:
         self.world.news = [news for news in self.world.news if news[0] is not grant]
 
 
-# --- what the platform does by itself --------------------------------------------------------------------------------
-
-PLATFORM = Person("", "platform", frozenset({"operator"}))
-
-
-def look_after(world: World) -> None:
-    """Missed deadlines are flagged, near ones told, each point once."""
-    running = [(m, c) for m in world.matters for c in m.clocks if c.runs and c.paused_on is None]
-    for matter, clock in running:
-        if clock.due < world.day and not clock.flagged:
-            clock.flagged = True
-            world.notices.append((matter, clock.department, "DEADLINE_MISSED"))
-            for other in {matter.requester, matter.coordinator} - {None, clock.department}:
-                world.notices.append((matter, str(other), "DEADLINE_MISSED_BY_OTHER"))
-    for point in sorted(law.REMINDERS):
-        for matter, clock in running:
-            near = world.day <= clock.due <= due(world.day, point)
-            if near and (clock.reminded is None or clock.reminded > point):
-                clock.reminded = point
-                world.notices.append((matter, clock.department, "DEADLINE_NEAR"))
-
-
-def tell_all(world: World) -> None:
-    """What is not told yet of grants is told."""
-    attempt = Attempt(world, PLATFORM)
-    for grant in dict.fromkeys(grant for grant, _ in world.news):
-        attempt.spread(grant)
-
-
 def pause(clock: Clock | None, day: date) -> None:
     if clock is not None:
         clock.paused_on = day

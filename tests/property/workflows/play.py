@@ -14,11 +14,11 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.property.workflows import law
+from tests.property.workflows.clockwork import PLATFORM, look_after, tell_all
 from tests.property.workflows.kinds import ACTS
 from tests.property.workflows.law import DEPARTMENTS
 from tests.property.workflows.model import (
     DONE,
-    PLATFORM,
     Act,
     Attempt,
     Command,
@@ -27,8 +27,6 @@ from tests.property.workflows.model import (
     Person,
     World,
     foresee,
-    look_after,
-    tell_all,
 )
 from tests.property.workflows.stage import Copies, Picture, Stage, days, new_world, settle
 

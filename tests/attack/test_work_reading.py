@@ -250,12 +250,16 @@ async def test_injection(office: Office, text: str) -> None:
     await submitted(office)
     await granted(office)
     query = (
-        "query ($t: String!) { applications(states: [$t]) { totalCount } b: applications(resource: $t) { totalCount } "
+        "query ($t: String!) { applications(resource: $t) { totalCount } "
         "grantsGiven(resource: $t) { totalCount } d: grantsGiven(requester: $t) { totalCount } "
         "usageRecords(resource: $t) { __typename } }"
     )
     answer = await office.ask(POLICE, query, roles=EVERY, t=text)
     assert answer.pop("usageRecords") == {"__typename": "NotFound"}
+    stated = await office.run(
+        POLICE, "query ($t: String!) { applications(states: [$t]) { totalCount } }", roles=EVERY, t=text
+    )
+    assert stated.data in (None, {"applications": {"totalCount": 0}})
     assert all(part == {"totalCount": 0} for part in answer.values())
 
 

@@ -12,7 +12,6 @@ from typing import Any
 import duckdb
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
 
 from connectors.files import FilesConnector, FilesKind
 from connectors.protocol import Order, RawOutput, SourceQuery, SourceTimeout, SourceUnavailable
@@ -30,6 +29,7 @@ from tanglai.catalogue.expressions import (
 )
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.scalars import ScalarType
+from tests.capture import captured_logs
 from tests.contract.dataset import CARS, CARS_COLUMNS
 from tests.contract.subjects import csv_text, write_parquet
 
@@ -213,7 +213,7 @@ async def test_broken_files_are_unavailable(source: FilesConnector, tmp_path: Pa
     (tmp_path / "t.parquet").write_bytes(content[: len(content) // 2])
     (tmp_path / "empty.csv").write_text("")
     (tmp_path / "good.csv").write_text("a\nzh-secret\n")
-    with capture_logs() as logs:
+    with captured_logs() as logs:
         for table, options in (
             ("t.parquet", {}),
             ("empty.csv", {}),

@@ -13,7 +13,6 @@ from uuid import uuid4
 
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
 
 from connectors.http import HttpConnector, HttpKind, converter
 from connectors.http_endpoint import Endpoint
@@ -47,6 +46,7 @@ from tanglai.catalogue.expressions import (
     Value,
 )
 from tanglai.catalogue.scalars import ScalarType
+from tests.capture import captured_logs
 from tests.contract.dataset import CODE, FLAG, ID, NAME, PEOPLE_COLUMNS
 
 SECONDS = 20.0
@@ -255,7 +255,7 @@ CURSOR = {"items": "items", "paging": {"kind": "cursor", "next": "page.next"}}
     ],
 )
 async def test_faults(source: HttpConnector, interface_url: str, path: str, options: dict[str, Any]) -> None:
-    with capture_logs() as logs, pytest.raises(SourceUnavailable) as caught:
+    with captured_logs() as logs, pytest.raises(SourceUnavailable) as caught:
         await source.fetch(reading(path, options=options), {}, timeout=SECONDS)
     assert str(caught.value) == "source `people` is unavailable"
     failures = [entry for entry in logs if entry["event"] == "source call failed"]

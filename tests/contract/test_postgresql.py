@@ -11,7 +11,6 @@ from typing import Any
 import asyncpg
 import pytest
 import pytest_asyncio
-from structlog.testing import capture_logs
 
 from connectors.postgresql import PostgreSQLConnector, PostgreSQLKind
 from connectors.postgresql_catalog import table_facts
@@ -55,6 +54,7 @@ from tanglai.catalogue.expressions import (
 from tanglai.catalogue.masks import Mask, MaskKind
 from tanglai.catalogue.scalars import ScalarType
 from tanglai.storage.embedded import EmbeddedPostgres
+from tests.capture import captured_logs
 
 ID = Column("id", ScalarType.LONG)
 SECONDS = 20.0
@@ -521,7 +521,7 @@ async def test_a_restarted_server_is_found_again(tmp_path: Path) -> None:
 async def test_failures_are_logged_without_values(database: str) -> None:
     wrong = database.replace("tanglai:", "nobody:")
     connector = opened(wrong)
-    with capture_logs() as logs, pytest.raises(SourceUnavailable) as caught:
+    with captured_logs() as logs, pytest.raises(SourceUnavailable) as caught:
         await connector.fetch(reading(ID), {}, timeout=SECONDS)
     await connector.close()
     assert str(caught.value) == "source `registry` is unavailable"

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 import structlog
-from structlog.testing import capture_logs
 
 from connectors import pool as pools
 from connectors.pool import SourcePool
 from connectors.protocol import Arguments, Capabilities, Row, SourceQuery, SourceUnavailable, TableStructure
 from connectors.registry import KINDS
 from tanglai.catalogue.model import Source, Zone
+from tests.capture import captured_logs
 
 
 class Recorded:
@@ -96,7 +96,7 @@ async def test_options_that_cannot_be_make_the_source_unavailable() -> None:
     structlog.reset_defaults()  # another test may have left a level that hides warnings
     pool = SourcePool({}, {"recorded": RecordedKind()})
     for source in (replace(SOURCE, kind="telepathy"), replace(SOURCE, options={"wrong": 1})):
-        with capture_logs() as logs, pytest.raises(SourceUnavailable):
+        with captured_logs() as logs, pytest.raises(SourceUnavailable):
             pool.connector(source)
         assert "telepathy" in logs[0]["detail"] or "wrong" in logs[0]["detail"]
     await pool.close()

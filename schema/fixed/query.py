@@ -71,7 +71,7 @@ from schema.fixed.workflow.given import GrantQueries
 from schema.fixed.workflow.imports import ImportMutations, ImportQueries
 from schema.fixed.workflow.inbox import InboxMutations, InboxQueries
 from schema.fixed.workflow.longs import Long
-from schema.fixed.workflow.matters import matter_node
+from schema.fixed.workflow.matters import is_matter, matter_node
 from schema.fixed.workflow.obligations import ObligationMutations, ObligationQueries
 from schema.fixed.workflow.service_changes import ServiceChangeMutations, ServiceChangeQueries
 from schema.fixed.workflow.subscriptions import Subscription
@@ -196,14 +196,12 @@ class Query(
         return _explanation(info, resource, items, asked_purpose(info, purpose))
 
     @resolved("A catalogue node or a data row by its global id; null where there is none.")
-    async def node(
+    def node(
         self, info: Info, id: Annotated[strawberry.ID, strawberry.argument(description="The global id.")]
     ) -> Node | None:
-        found = _node(info, id)
-        if found is not None:
-            return found
         kind, key = read_global_id(id) or ("", "")
-        return await matter_node(info, kind, key)
+        found: Any = matter_node(info, kind, key) if is_matter(kind) else _node(info, id)
+        return found  # type: ignore[no-any-return]  # of a matter, what will be one: it is read from the database
 
 
 @strawberry.type(description="Acts of the law's work. Each gives what it changed, or a typed error and no change.")

@@ -290,10 +290,13 @@ async def find_matter(info: Info, kind: MatterKind | None, id: str) -> matters.M
     return matter if matter is not None and kind in (None, matter.kind) else None
 
 
+def is_matter(kind: str) -> bool:
+    """Whether a global id with this type name is a matter's."""
+    return kind in _names()
+
+
 async def matter_node(info: Info, kind: str, key: str) -> Matter | None:
     """For `node`: the matter of a global id's type name and key."""
-    if kind not in _names():
-        return None
     matter = await find_matter(info, None, key)
     return node(matter) if matter is not None and _TYPES[matter.kind].__name__ == kind else None
 

@@ -305,3 +305,13 @@ async def test_every_step_is_in_the_audit_log(office: Office) -> None:
         (f"APPLICATION/{matter.id}/CREATE/DRAFT", HEALTH, "applicant", "act"),
         (f"APPLICATION/{matter.id}/SUBMIT/SUBMITTED", HEALTH, "applicant", "act"),
     ]
+
+
+async def test_the_record_of_a_reply_names_the_grant(office: Office) -> None:
+    matter = await submitted(office)
+    reviewer = await office.acting(POLICE, "reviewer")
+    matter = await applications.approve(office.desk, reviewer, matter.id, matter.version, {})
+    found = await office.desk.read(
+        lambda c: c.fetchval("SELECT grants FROM audit_record WHERE operation_name = 'REPLY'")
+    )
+    assert found == [matter.grant]

@@ -9,10 +9,10 @@ from typing import Annotated, Any, TypeAlias
 import strawberry
 
 from schema.fixed.grants import Grant, Statistics, grant_by_id, statistics_in
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
 from tanglai.catalogue.scalars import ScalarType, to_json
@@ -20,11 +20,9 @@ from tanglai.catalogue.workflow import errors
 from tanglai.catalogue.workflow.application import MissingPoint, RefusalReason
 from tanglai.catalogue.workflow.errors import Problem, ProblemCode
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import applications, matters
 
 APPLICATION = MatterKind.APPLICATION
-IdArgument = Annotated[strawberry.ID, strawberry.argument(description="Global id or number.")]
 VersionArgument = Annotated[int, strawberry.argument(description="The version that the decision was made on.")]
 KeyArgument = Annotated[
     str | None,
@@ -263,31 +261,10 @@ ApplicationResult: TypeAlias = Annotated[
 
 @strawberry.type
 class ApplicationQueries:
-    @resolved("An application by id or number; null where there is none for this department.")
-    async def application(self, info: Info, id: IdArgument) -> Application | None:
-        found = await find_matter(info, APPLICATION, id)
-        return typed(Application, found) if found is not None else None
-
-    @resolved("The department's applications, filed or received, by number.")
-    async def applications(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those for the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Application]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Application, APPLICATION, side, states, resource, window)
+    application = one_matter(
+        Application, APPLICATION, "An application by id or number; null where there is none for this department."
+    )
+    applications = matters_of(Application, APPLICATION, "The department's applications, filed or received, by number.")
 
 
 InputArgument = Annotated[ApplicationInput, strawberry.argument(description="What is asked for.")]

@@ -7,12 +7,10 @@ from typing import Annotated, Any, TypeAlias
 import strawberry
 
 from schema.fixed.grants import Grant, Statistics, grant_by_id, statistics_in
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import (
     Application,
-    IdArgument,
     KeyArgument,
     NoteArgument,
     ReasonArgument,
@@ -23,7 +21,8 @@ from schema.fixed.workflow.applications import (
     read_scope,
 )
 from schema.fixed.workflow.coordinations import Coordination
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, number_of, of_kind, typed
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
     ProposedTerms,
@@ -35,7 +34,6 @@ from schema.fixed.workflow.positions import (
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import consultations, matters
 
 CONSULTATION = MatterKind.CONSULTATION
@@ -178,31 +176,12 @@ ConsultationResult: TypeAlias = Annotated[
 
 @strawberry.type
 class ConsultationQueries:
-    @resolved("A consultation by id or number; null where there is none for this department.")
-    async def consultation(self, info: Info, id: IdArgument) -> Consultation | None:
-        found = await find_matter(info, CONSULTATION, id)
-        return typed(Consultation, found) if found is not None else None
-
-    @resolved("The department's consultations, opened or received, by number.")
-    async def consultations(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Consultation]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Consultation, CONSULTATION, side, states, resource, window)
+    consultation = one_matter(
+        Consultation, CONSULTATION, "A consultation by id or number; null where there is none for this department."
+    )
+    consultations = matters_of(
+        Consultation, CONSULTATION, "The department's consultations, opened or received, by number."
+    )
 
 
 @strawberry.type

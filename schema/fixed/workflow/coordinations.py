@@ -5,24 +5,21 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from schema.fixed.grants import Grant, grant_by_id
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import (
-    IdArgument,
     NoteArgument,
     ReasonArgument,
     TermsInput,
     VersionArgument,
 )
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
 from schema.fixed.workflow.matters import (
     Matter,
     act_result,
     find_matter,
-    matters_page,
     node,
     number_of,
     of_kind,
-    typed,
 )
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
@@ -35,7 +32,6 @@ from schema.fixed.workflow.positions import (
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue.workflow.dispute import Decision
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import coordinations, matters
 
 COORDINATION = MatterKind.COORDINATION
@@ -95,31 +91,12 @@ CoordinationResult: TypeAlias = Annotated[
 
 @strawberry.type
 class CoordinationQueries:
-    @resolved("A coordination by id or number; null where there is none for this department.")
-    async def coordination(self, info: Info, id: IdArgument) -> Coordination | None:
-        found = await find_matter(info, COORDINATION, id)
-        return typed(Coordination, found) if found is not None else None
-
-    @resolved("The coordinations that the department is a party to, or decides, by number.")
-    async def coordinations(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Coordination]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Coordination, COORDINATION, side, states, resource, window)
+    coordination = one_matter(
+        Coordination, COORDINATION, "A coordination by id or number; null where there is none for this department."
+    )
+    coordinations = matters_of(
+        Coordination, COORDINATION, "The coordinations that the department is a party to, or decides, by number."
+    )
 
 
 @strawberry.type

@@ -5,16 +5,15 @@ from typing import Annotated, TypeAlias
 import strawberry
 
 from schema.fixed.ids import read_global_id
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
-from schema.fixed.workflow.applications import IdArgument, KeyArgument, NoteArgument, VersionArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.applications import KeyArgument, NoteArgument, VersionArgument
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
 from schema.fixed.workflow.positions import DocumentsArgument, StatedPosition, positions, with_documents
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.workflow.correction import CorrectionAnswer
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.errors import PolicyUnavailable
 from tanglai.storage.workflow import corrections
 
@@ -83,31 +82,10 @@ CorrectionResult: TypeAlias = Annotated[
 
 @strawberry.type
 class CorrectionQueries:
-    @resolved("A correction by id or number; null where there is none for this department.")
-    async def correction(self, info: Info, id: IdArgument) -> Correction | None:
-        found = await find_matter(info, CORRECTION, id)
-        return typed(Correction, found) if found is not None else None
-
-    @resolved("The department's corrections, reported or received, by number.")
-    async def corrections(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Correction]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Correction, CORRECTION, side, states, resource, window)
+    correction = one_matter(
+        Correction, CORRECTION, "A correction by id or number; null where there is none for this department."
+    )
+    corrections = matters_of(Correction, CORRECTION, "The department's corrections, reported or received, by number.")
 
 
 @strawberry.type

@@ -6,14 +6,13 @@ from typing import Annotated, Any, TypeAlias
 import strawberry
 
 from schema.fixed.grants import Grant, grant_by_id
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
-from schema.fixed.workflow.applications import IdArgument, VersionArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.applications import VersionArgument
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from schema.fixed.workflow.suspensions import GrantArgument
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import disposals
 
 DISPOSAL = MatterKind.DISPOSAL
@@ -74,31 +73,12 @@ InputArgument = Annotated[DisposalInput, strawberry.argument(description="What b
 
 @strawberry.type
 class DisposalQueries:
-    @resolved("A disposal statement by id or number; null where there is none for this department.")
-    async def disposal(self, info: Info, id: IdArgument) -> Disposal | None:
-        found = await find_matter(info, DISPOSAL, id)
-        return typed(Disposal, found) if found is not None else None
-
-    @resolved("The disposal statements, owed and made, that the department is a party to, by number.")
-    async def disposals(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Disposal]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Disposal, DISPOSAL, side, states, resource, window)
+    disposal = one_matter(
+        Disposal, DISPOSAL, "A disposal statement by id or number; null where there is none for this department."
+    )
+    disposals = matters_of(
+        Disposal, DISPOSAL, "The disposal statements, owed and made, that the department is a party to, by number."
+    )
 
 
 @strawberry.type

@@ -13,13 +13,13 @@ from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
 from schema.fixed.versions import VersionDifference, differences
 from schema.fixed.workflow.applications import (
-    IdArgument,
     KeyArgument,
     NoteArgument,
     ReasonArgument,
     VersionArgument,
 )
 from schema.fixed.workflow.impacts import EntryImpact, entry_impact
+from schema.fixed.workflow.listings import IdArgument
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
 from schema.fixed.workflow.obligations import Obligation
 from schema.fixed.workflow.results import Conflict, FieldProblem, InvalidAct, NotFound, NotPermitted, WrongState

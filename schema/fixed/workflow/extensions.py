@@ -5,14 +5,13 @@ from typing import Annotated, TypeAlias
 
 import strawberry
 
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
-from schema.fixed.workflow.applications import IdArgument, KeyArgument, ReasonArgument, VersionArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, node, number_of, of_kind, typed
+from schema.fixed.workflow.applications import KeyArgument, ReasonArgument, VersionArgument
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, node, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.rules import DeadlineKind
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import extensions, matters
 
 EXTENSION = MatterKind.EXTENSION
@@ -61,31 +60,12 @@ ExtensionResult: TypeAlias = Annotated[
 
 @strawberry.type
 class ExtensionQueries:
-    @resolved("An extension by id or number; null where there is none for this department.")
-    async def extension(self, info: Info, id: IdArgument) -> Extension | None:
-        found = await find_matter(info, EXTENSION, id)
-        return typed(Extension, found) if found is not None else None
-
-    @resolved("The extensions that the department asked for, decides, or is concerned by, by number.")
-    async def extensions(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Extension]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Extension, EXTENSION, side, states, resource, window)
+    extension = one_matter(
+        Extension, EXTENSION, "An extension by id or number; null where there is none for this department."
+    )
+    extensions = matters_of(
+        Extension, EXTENSION, "The extensions that the department asked for, decides, or is concerned by, by number."
+    )
 
 
 @strawberry.type

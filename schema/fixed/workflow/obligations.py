@@ -8,7 +8,8 @@ import strawberry
 from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
-from schema.fixed.workflow.applications import IdArgument, KeyArgument, ReasonArgument, VersionArgument
+from schema.fixed.workflow.applications import KeyArgument, ReasonArgument, VersionArgument
+from schema.fixed.workflow.listings import IdArgument
 from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, acted
 from tanglai.catalogue.workflow.machines import MatterKind

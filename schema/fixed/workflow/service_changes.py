@@ -9,10 +9,8 @@ import strawberry
 
 from schema.fixed.enums import described
 from schema.fixed.grants import Grant, MaskedItem, Quota, grant_by_id
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import (
-    IdArgument,
     KeyArgument,
     MaskInput,
     NoteArgument,
@@ -22,12 +20,12 @@ from schema.fixed.workflow.applications import (
     moment_text,
     read_scope,
 )
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, node, number_of, of_kind, typed
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, node, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from schema.fixed.workflow.suspensions import GrantArgument
 from tanglai.catalogue.workflow.grant_life import ServiceChangeKind
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.catalogue.workflow.parties import Party
 from tanglai.storage.workflow import matters, service_changes
 
 SERVICE_CHANGE = MatterKind.SERVICE_CHANGE
@@ -147,31 +145,14 @@ ServiceChangeResult: TypeAlias = Annotated[
 
 @strawberry.type
 class ServiceChangeQueries:
-    @resolved("A change of a running service by id or number; null where there is none for this department.")
-    async def service_change(self, info: Info, id: IdArgument) -> ServiceChange | None:
-        found = await find_matter(info, SERVICE_CHANGE, id)
-        return typed(ServiceChange, found) if found is not None else None
-
-    @resolved("The changes of running services that the department is a party to, by number.")
-    async def service_changes(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[ServiceChange]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, ServiceChange, SERVICE_CHANGE, side, states, resource, window)
+    service_change = one_matter(
+        ServiceChange,
+        SERVICE_CHANGE,
+        "A change of a running service by id or number; null where there is none for this department.",
+    )
+    service_changes = matters_of(
+        ServiceChange, SERVICE_CHANGE, "The changes of running services that the department is a party to, by number."
+    )
 
 
 @strawberry.type

@@ -7,10 +7,10 @@ import strawberry
 
 from schema.fixed.enums import described
 from schema.fixed.grants import Grant, grant_by_id
-from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
-from schema.fixed.workflow.applications import IdArgument, KeyArgument, NoteArgument, ReasonArgument, VersionArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.applications import KeyArgument, NoteArgument, ReasonArgument, VersionArgument
+from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
+from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.workflow.grant_life import MOST_DAYS, SuspensionReason
 from tanglai.catalogue.workflow.machines import MatterKind
@@ -79,31 +79,10 @@ SuspensionResult: TypeAlias = Annotated[
 
 @strawberry.type
 class SuspensionQueries:
-    @resolved("A suspension by id or number; null where there is none for this department.")
-    async def suspension(self, info: Info, id: IdArgument) -> Suspension | None:
-        found = await find_matter(info, SUSPENSION, id)
-        return typed(Suspension, found) if found is not None else None
-
-    @resolved("The suspensions that the department is a party to, by number.")
-    async def suspensions(
-        self,
-        info: Info,
-        side: Annotated[
-            Party | None, strawberry.argument(description="Only those in which the department is this party.")
-        ] = None,
-        states: Annotated[
-            list[str] | None, strawberry.argument(description="Only those in one of these states.")
-        ] = None,
-        resource: Annotated[
-            str | None, strawberry.argument(description="Only those on the resource of this code.")
-        ] = None,
-        first: First = None,
-        after: After = None,
-        last: Last = None,
-        before: Before = None,
-    ) -> Connection[Suspension]:
-        window = Window(first, after, last, before)
-        return await matters_page(info, Suspension, SUSPENSION, side, states, resource, window)
+    suspension = one_matter(
+        Suspension, SUSPENSION, "A suspension by id or number; null where there is none for this department."
+    )
+    suspensions = matters_of(Suspension, SUSPENSION, "The suspensions that the department is a party to, by number.")
 
 
 @strawberry.type

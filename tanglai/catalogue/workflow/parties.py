@@ -52,7 +52,7 @@ class Acting:
 
     @property
     def name(self) -> str:
-        """Who it is within the department: duties are kept apart between names."""
+        """Who it is within the department, for people: a person, or else a program."""
         return self.person or self.client
 
     def holds(self, role: Role) -> bool:

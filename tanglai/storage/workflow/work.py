@@ -288,15 +288,18 @@ class Work:
         raise NotPermitted(f"`{step.event}` is for the {parties}, role {named}", roles=roles)
 
     async def _apart(self, matter: Matter, step: Step) -> None:
+        # Two are told apart by their names, whatever bears them; a program without a person may be any that uses it.
         if not step.apart_from or not self.acting.department:
             return
         own = await self.connection.fetchval(
             "SELECT event FROM matter_event WHERE matter = $1 AND event = ANY($2) AND department = $3 "
-            "AND coalesce(person, client) = $4 LIMIT 1",
+            "AND (coalesce(person, client) = coalesce($4, $5) "
+            "OR ((person IS NULL OR $4::text IS NULL) AND client = $5)) LIMIT 1",
             matter.id,
             list(step.apart_from),
             self.acting.department,
-            self.acting.name,
+            self.acting.person,
+            self.acting.client,
         )
         if own is not None:
             raise NotPermitted(

@@ -157,7 +157,8 @@ BEGIN
     END IF;
     IF EXISTS (SELECT FROM matter_event e WHERE e.matter = NEW.matter AND e.event = ANY (step.apart_from)
                AND e.department = NEW.department
-               AND coalesce(e.person, e.client) = coalesce(NEW.person, NEW.client)) THEN
+               AND (coalesce(e.person, e.client) = coalesce(NEW.person, NEW.client)
+                    OR ((e.person IS NULL OR NEW.person IS NULL) AND e.client = NEW.client))) THEN
         RAISE EXCEPTION 'nobody takes `%` on what they did themselves', NEW.event USING ERRCODE = 'TL003';
     END IF;
     UPDATE matter SET state = NEW.to_state, version = NEW.version, closed = step.final, changed_at = NEW.at

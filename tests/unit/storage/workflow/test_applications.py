@@ -1,6 +1,7 @@
 """In charge of applications on a real database: every step under both rule sets, and what must be impossible."""
 
 import asyncio
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -315,3 +316,14 @@ async def test_the_record_of_a_reply_names_the_grant(office: Office) -> None:
         lambda c: c.fetchval("SELECT grants FROM audit_record WHERE operation_name = 'REPLY'")
     )
     assert found == [matter.grant]
+
+
+async def test_a_person_and_their_own_program_are_no_two(order: Office) -> None:
+    applicant = replace(await order.acting(HEALTH, "applicant"), person=None)
+    draft = await applications.create(order.desk, applicant, WHOLE)
+    head = await order.acting(HEALTH, "head", person="ma")
+    with pytest.raises(NotPermitted) as own:
+        await applications.consent(order.desk, head, draft.id, draft.version)
+    assert own.value.own_act
+    elsewhere = replace(head, client="office suite")
+    assert (await applications.consent(order.desk, elsewhere, draft.id, draft.version)).state == "CONSENTED"

@@ -35,12 +35,12 @@ lint: $(VENV)/.dev  ## ruff, mypy strict, import contracts
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint  ## everything a change must pass
+test: lint  ## everything a change must pass; JOBS=n files of tests at once, 2 by default
 	$(BIN)/python -m demo tour
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
-	$(BIN)/python -m pytest -q --cov --cov-report=
+	$(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile --cov --cov-report=
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include='authz/*'
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=95 --include='$(PLANNER)'
 endif

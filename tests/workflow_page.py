@@ -28,7 +28,7 @@ by the rule set that the matter was opened under, whatever holds later. What som
   kept apart from others is refused to whoever took one of those on the same matter, by the program and by the
   database.
 - A matter tells whom it waits for (`waitsFor`), which steps the token could take (`mySteps`), and by which mutations
-  (`myMutations`): by department and role. What must hold besides is told when the step is taken.
+  (`myMutations`): by department, role and what was done before. What else must hold is told when it is tried.
 - Mutations name the version that the decision was made on. Of two at once the second is told `Conflict`, with who was
   faster.
 - Results are typed: the changed matter, or `InvalidAct` (every problem at once, with field, code and article),

@@ -12,7 +12,7 @@ from schema.fixed.grants import Grant, Statistics, grant_by_id, statistics_in
 from schema.fixed.registers import Purpose, purpose
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
+from schema.fixed.workflow.matters import Matter, act_result, history, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
 from tanglai.catalogue.scalars import ScalarType, to_json
@@ -246,10 +246,7 @@ class Application(Matter):
         return datetime.fromisoformat(text) if text is not None else None
 
     async def _last(self, info: Info, event: str) -> matters.MatterEvent | None:
-        desk, id = info.context.office, self._matter.id
-        found = await info.context.batched(
-            "events", id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        found = await history(info, self._matter)
         return next((it for it in reversed(found) if it.event == event), None)
 
 

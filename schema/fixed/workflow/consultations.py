@@ -22,7 +22,7 @@ from schema.fixed.workflow.applications import (
 )
 from schema.fixed.workflow.coordinations import Coordination
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, number_of, of_kind, typed
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, history, number_of, of_kind, typed
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
     ProposedTerms,
@@ -34,7 +34,7 @@ from schema.fixed.workflow.positions import (
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from tanglai.catalogue import model
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.storage.workflow import consultations, matters
+from tanglai.storage.workflow import consultations
 
 CONSULTATION = MatterKind.CONSULTATION
 
@@ -142,7 +142,7 @@ class Consultation(Matter):
 
     @resolved("Everything that was said, with its documents, the oldest first.")
     async def positions(self, info: Info) -> list[StatedPosition]:
-        return await positions(info, self._matter.id)
+        return await positions(info, self._matter)
 
     @resolved("The terms that the provider proposes, until they are declined; null where there are none.")
     def proposal(self) -> ProposedTerms | None:
@@ -157,10 +157,7 @@ class Consultation(Matter):
     async def coordination(self, info: Info) -> Coordination | None:
         if self._matter.state != "ESCALATED":
             return None
-        desk = info.context.office
-        events = await info.context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        events = await history(info, self._matter)
         found = await find_matter(info, MatterKind.COORDINATION, events[-1].given["coordination"])
         return typed(Coordination, found) if found is not None else None
 

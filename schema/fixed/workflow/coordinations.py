@@ -17,6 +17,7 @@ from schema.fixed.workflow.matters import (
     Matter,
     act_result,
     find_matter,
+    history,
     node,
     number_of,
     of_kind,
@@ -59,7 +60,7 @@ class Coordination(Matter):
 
     @resolved("Everything that was said here, with its documents, the oldest first.")
     async def positions(self, info: Info) -> list[StatedPosition]:
-        return await positions(info, self._matter.id)
+        return await positions(info, self._matter)
 
     @resolved("What was decided; null while nothing is.")
     async def decision(self, info: Info) -> Decision | None:
@@ -76,10 +77,7 @@ class Coordination(Matter):
         return await grant_by_id(info, self._matter.grant) if self._matter.grant is not None else None
 
     async def _decided(self, info: Info) -> matters.MatterEvent | None:
-        desk = info.context.office
-        events = await info.context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        events = await history(info, self._matter)
         return next((event for event in events if event.event == "DECIDE"), None)
 
 

@@ -66,7 +66,7 @@ class Correction(Matter):
 
     @resolved("What was said, the answer too, with its documents, the oldest first.")
     async def positions(self, info: Info) -> list[StatedPosition]:
-        return await positions(info, self._matter.id)
+        return await positions(info, self._matter)
 
     @resolved("What came of the check; null while nothing has.")
     def answer(self) -> CorrectionAnswer | None:

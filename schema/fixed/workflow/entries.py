@@ -20,7 +20,16 @@ from schema.fixed.workflow.applications import (
 )
 from schema.fixed.workflow.impacts import EntryImpact, entry_impact
 from schema.fixed.workflow.listings import IdArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.matters import (
+    Matter,
+    act_result,
+    find_matter,
+    history,
+    matters_page,
+    number_of,
+    of_kind,
+    typed,
+)
 from schema.fixed.workflow.obligations import Obligation
 from schema.fixed.workflow.results import Conflict, FieldProblem, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue import model
@@ -172,10 +181,8 @@ class Entry(Matter):
         return find_resource(info, self._draft.code)
 
     async def _published_differences(self, info: Info) -> list[VersionDifference] | None:
-        draft, context, desk = self._draft, info.context, info.context.office
-        found = await context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        draft, context = self._draft, info.context
+        found = await history(info, self._matter)
         event = next((it for it in found if it.event == "PUBLISH"), None)
         if event is None:
             return None

@@ -8,11 +8,11 @@ import strawberry
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import KeyArgument, ReasonArgument, VersionArgument
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, node, number_of, of_kind
+from schema.fixed.workflow.matters import Matter, act_result, find_matter, history, node, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.rules import DeadlineKind
 from tanglai.catalogue.workflow.machines import MatterKind
-from tanglai.storage.workflow import extensions, matters
+from tanglai.storage.workflow import extensions
 
 EXTENSION = MatterKind.EXTENSION
 
@@ -41,10 +41,7 @@ class Extension(Matter):
 
     @resolved("Why more time is asked for.")
     async def reason(self, info: Info) -> str:
-        desk = info.context.office
-        found = await info.context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        found = await history(info, self._matter)
         return next(it.reason for it in found if it.event == "REQUEST")
 
     @resolved("Working days that are asked for.")

@@ -3,6 +3,7 @@
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import date, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import strawberry
@@ -129,13 +130,18 @@ class Matter(Node):
 
     @resolved("Every step so far, the oldest first.")
     async def events(self, info: Info) -> list[MatterEvent]:
-        found = await info.context.batched("events", self._matter.id, _events(info))
+        found = await history(info, self._matter)
         own = info.context.principal.department.code
         return [_event(event, shown=_is_shown(self._matter, event, own)) for event in found]
 
     @resolved("Its deadlines, the oldest first.")
     async def deadlines(self, info: Info) -> list[Deadline]:
-        found = await info.context.batched("deadlines", self._matter.id, _deadlines(info))
+        desk = info.context.office
+
+        async def load(ids: Sequence[str]) -> Mapping[str, list[matters.Deadline]]:
+            return await desk.read(partial(matters.deadlines, ids=ids))
+
+        found = await _as_of(info, "deadlines", self._matter, load)
         today = day_of(info.context.now)
         return [_deadline(deadline, today) for deadline in found]
 
@@ -147,37 +153,44 @@ class Matter(Node):
             if self._matter.department(waits.party) is not None
         ]
 
-    @resolved("Steps that the requester of this request may take now, by department and role.")
-    def my_steps(self, info: Info) -> list[str]:
-        return self._my_steps(info)
+    @resolved("Steps that the requester of this request may take now, by department, role and what was done before.")
+    async def my_steps(self, info: Info) -> list[str]:
+        return list(await self._my_steps(info))
 
     @resolved("Mutations that take these steps; each by `id` and `version`.")
-    def my_mutations(self, info: Info) -> list[str]:
+    async def my_mutations(self, info: Info) -> list[str]:
         it = self._matter
-        taking = [name for event in self._my_steps(info) for name in mutations_of(it.kind, event, it.state)]
+        taking = [name for event in await self._my_steps(info) for name in mutations_of(it.kind, event, it.state)]
         return list(dict.fromkeys(taking))
 
-    def _my_steps(self, info: Info) -> list[str]:
-        it, acting = self._matter, info.context.acting
-        return list(
-            dict.fromkeys(
-                step.event
-                for step in it.machine.steps
-                if step.source == it.state
-                and it.rule_set in step.rule_sets
-                and any(it.department(by.party) == acting.department and acting.holds(by.role) for by in step.by)
-            )
-        )
+    async def _my_steps(self, info: Info) -> tuple[str, ...]:
+        if self.closed:
+            return ()
+        it = self._matter
+        steps = matters.steps_for(it, info.context.acting, await history(info, it))
+        return tuple(event for event in steps if mutations_of(it.kind, event, it.state))
 
 
-def _events(info: Info) -> Callable[[Sequence[str]], Any]:
+async def history(info: Info, matter: matters.Matter) -> list[matters.MatterEvent]:
+    """Every step of `matter` up to the version that is shown, in one batch with all that the request asks for."""
     desk = info.context.office
-    return lambda ids: desk.read(lambda connection: matters.events(connection, ids))
+
+    async def load(ids: Sequence[str]) -> Mapping[str, list[matters.MatterEvent]]:
+        return await desk.read(partial(matters.events, ids=ids))
+
+    found = await _as_of(info, "events", matter, load)
+    return [event for event in found if event.version <= matter.version]
 
 
-def _deadlines(info: Info) -> Callable[[Sequence[str]], Any]:
-    desk = info.context.office
-    return lambda ids: desk.read(lambda connection: matters.deadlines(connection, ids))
+async def _as_of(info: Info, name: str, matter: matters.Matter, load: Callable[[Sequence[str]], Any]) -> Any:
+    """What `load` gives for the matter's id. Read anew for another version: mutations of one request follow."""
+
+    async def loaded(keys: Sequence[str]) -> Mapping[str, Any]:
+        ids = {key: key.partition("@")[0] for key in keys}
+        found = await load(list(dict.fromkeys(ids.values())))
+        return {key: found[id] for key, id in ids.items()}
+
+    return await info.context.batched(name, f"{matter.id}@{matter.version}", loaded)
 
 
 _WITHIN = {(MatterKind.APPLICATION, "PROPOSE_REPLY"), (MatterKind.APPLICATION, "SEND_BACK")}

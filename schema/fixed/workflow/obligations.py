@@ -10,11 +10,20 @@ from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
 from schema.fixed.workflow.applications import KeyArgument, ReasonArgument, VersionArgument
 from schema.fixed.workflow.listings import IdArgument
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, matters_page, number_of, of_kind, typed
+from schema.fixed.workflow.matters import (
+    Matter,
+    act_result,
+    find_matter,
+    history,
+    matters_page,
+    number_of,
+    of_kind,
+    typed,
+)
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, acted
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
-from tanglai.storage.workflow import matters, obligations
+from tanglai.storage.workflow import obligations
 from tanglai.storage.workflow.obligations import LegalChange
 
 OBLIGATION = MatterKind.OBLIGATION
@@ -72,10 +81,7 @@ class Obligation(Matter):
 
     @resolved("Number of the entry that met it; null while none did.")
     async def met_by(self, info: Info) -> str | None:
-        desk, id = info.context.office, self._matter.id
-        found = await info.context.batched(
-            "events", id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        found = await history(info, self._matter)
         return next((event.given.get("entry") for event in found if event.event == "MEET"), None)
 
 

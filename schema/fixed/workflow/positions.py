@@ -12,6 +12,7 @@ import strawberry
 from schema.fixed.grants import MaskedItem, Quota
 from schema.fixed.registers import Department, department
 from schema.fixed.resolved import Info, resolved
+from schema.fixed.workflow.matters import history
 from tanglai.catalogue.workflow.attachments import MOST_ATTACHMENTS, Attached, Uploaded
 from tanglai.catalogue.workflow.errors import InvalidAct, Problem, ProblemCode
 from tanglai.catalogue.workflow.parties import Party
@@ -102,14 +103,12 @@ def proposed_terms(terms: Mapping[str, Any]) -> ProposedTerms:
     )
 
 
-async def positions(info: Info, matter: str) -> list[StatedPosition]:
+async def positions(info: Info, matter: matters.Matter) -> list[StatedPosition]:
     """Everything that was said in a matter, or attached, the oldest first."""
     desk, context = info.context.office, info.context
-    events = await context.batched(
-        "events", matter, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-    )
+    events = await history(info, matter)
     attached = await context.batched(
-        "attachments", matter, lambda ids: desk.read(lambda connection: attachments.attachments(connection, ids))
+        "attachments", matter.id, lambda ids: desk.read(lambda connection: attachments.attachments(connection, ids))
     )
     said = []
     for event in events:

@@ -17,6 +17,15 @@ from tanglai.catalogue.workflow.errors import ProblemCode
 T = TypeVar("T")
 
 
+def _words(info: Info, article: str | None) -> str | None:
+    if article is None:
+        return None
+    # A matter keeps its rule set, and what the catalogue must be rests on the Measures under either.
+    sets = [rule_set(name) for name in (info.context.snapshot.rule_set, *rule_set_names())]
+    citing = next((rules for rules in sets if article in rules.citations), None)
+    return article_words(article, citing, info.context.language) if citing is not None else article
+
+
 @strawberry.interface(description="Why an act was not done; nothing has changed.")
 class ActError:
     code: ActErrorCode = strawberry.field(description="What kept it from being done.")
@@ -25,13 +34,7 @@ class ActError:
 
     @resolved("The article in words of the request's language; null where there is none.")
     def article_words(self, info: Info) -> str | None:
-        article = self.article
-        if article is None:
-            return None
-        # A matter keeps its rule set, and what the catalogue must be rests on the Measures under either.
-        sets = [rule_set(name) for name in (info.context.snapshot.rule_set, *rule_set_names())]
-        citing = next((rules for rules in sets if article in rules.citations), None)
-        return article_words(article, citing, info.context.language) if citing is not None else article
+        return _words(info, self.article)
 
 
 @strawberry.type(description="What is wrong with one field of what was given.")
@@ -40,6 +43,10 @@ class FieldProblem:
     code: ProblemCode = strawberry.field(description="What is wrong.")
     message: str = strawberry.field(description="In English, for developers.")
     article: str | None = strawberry.field(description="The article behind the rule, where there is one.")
+
+    @resolved("The article in words of the request's language; null where there is none.")
+    def article_words(self, info: Info) -> str | None:
+        return _words(info, self.article)
 
 
 @strawberry.type(description="What was given is incomplete or against a rule; everything that is wrong at once.")

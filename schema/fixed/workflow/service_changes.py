@@ -21,7 +21,7 @@ from schema.fixed.workflow.applications import (
     read_scope,
 )
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, node, number_of, of_kind
+from schema.fixed.workflow.matters import Matter, act_result, history, node, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState, told
 from schema.fixed.workflow.suspensions import GrantArgument
 from tanglai.catalogue.workflow.grant_life import ServiceChangeKind
@@ -130,10 +130,7 @@ class ServiceChange(Matter):
         return next((node(it) for it in found if matters.visible_to(it, department)), None)
 
     async def _said(self, info: Info, event: str) -> str | None:
-        desk = info.context.office
-        found = await info.context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        found = await history(info, self._matter)
         return next((it.reason for it in reversed(found) if it.event == event), None)
 
 

@@ -10,12 +10,12 @@ from schema.fixed.grants import Grant, grant_by_id
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import KeyArgument, NoteArgument, ReasonArgument, VersionArgument
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, number_of, of_kind
+from schema.fixed.workflow.matters import Matter, act_result, history, number_of, of_kind
 from schema.fixed.workflow.results import Conflict, InvalidAct, NotFound, NotPermitted, WrongState
 from tanglai.catalogue.workflow.grant_life import MOST_DAYS, SuspensionReason
 from tanglai.catalogue.workflow.machines import MatterKind
 from tanglai.catalogue.workflow.parties import Party
-from tanglai.storage.workflow import matters, suspensions
+from tanglai.storage.workflow import suspensions
 
 SUSPENSION = MatterKind.SUSPENSION
 described(
@@ -64,10 +64,7 @@ class Suspension(Matter):
         return await self._said(info, "REPORT_COMPLIANCE")
 
     async def _said(self, info: Info, event: str) -> str | None:
-        desk = info.context.office
-        found = await info.context.batched(
-            "events", self._matter.id, lambda ids: desk.read(lambda connection: matters.events(connection, ids))
-        )
+        found = await history(info, self._matter)
         return next((it.reason for it in reversed(found) if it.event == event), None)
 
 

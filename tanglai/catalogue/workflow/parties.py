@@ -55,6 +55,15 @@ class Acting:
         """Who it is within the department, for people: a person, or else a program."""
         return self.person or self.client
 
+    def is_same(self, client: str, person: str | None) -> bool:
+        """Whether somebody of the same department may be the same one.
+
+        Two are told apart by their names, whatever bears them; a program without a person may be any that uses it.
+        """
+        if (person or client) == self.name:
+            return True
+        return (person is None or self.person is None) and client == self.client
+
     def holds(self, role: Role) -> bool:
         return role.value in self.roles
 

@@ -6,7 +6,7 @@ from datetime import date, datetime
 from typing import Any
 
 from tanglai.catalogue.workflow.machines import Machine, MatterKind, State, machine
-from tanglai.catalogue.workflow.parties import Party
+from tanglai.catalogue.workflow.parties import Acting, Party
 from tanglai.storage.rows import decode
 
 
@@ -186,6 +186,31 @@ async def children(connection: Any, ids: Sequence[str], kind: MatterKind) -> dic
     for row in rows:
         found[row["parent"]].append(matter_of(row))
     return found
+
+
+def steps_for(matter: Matter, acting: Acting, taken: Sequence[MatterEvent]) -> tuple[str, ...]:
+    """The steps that the actor may take on `matter` now, whose events so far are `taken`.
+
+    By party, role and table; without those that are kept apart from the actor's own acts, those that are taken once,
+    and answers to what nobody asked for. What else must hold is told when the step is tried.
+    """
+    names = {event.event for event in taken}
+    own = {
+        event.event
+        for event in taken
+        if event.department == acting.department and acting.is_same(event.client, event.person)
+    }
+    return tuple(
+        dict.fromkeys(
+            step.event
+            for step in matter.machine.under(matter.rule_set)
+            if step.source == matter.state
+            and any(matter.department(by.party) == acting.department and acting.holds(by.role) for by in step.by)
+            and not own.intersection(step.apart_from)
+            and not ("once" in step.guards and step.event in names)
+            and not ("asked for" in step.guards and "TELL_MISSING" not in names)
+        )
+    )
 
 
 def _by_matter(ids: Sequence[str], found: Sequence[Any]) -> dict[str, list[Any]]:

@@ -40,7 +40,7 @@ test: lint  ## everything a change must pass; JOBS=n files of tests at once, 2 b
 ifdef ARGS
 	$(BIN)/python -m pytest -q $(ARGS)
 else
-	$(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile --cov --cov-report=
+	$(BIN)/python -m pytest -q -n $(or $(JOBS),2) --dist loadfile --no-loadscope-reorder --cov --cov-report=
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=100 --include='authz/*'
 	$(BIN)/python -m coverage report --show-missing --skip-covered --fail-under=95 --include='$(PLANNER)'
 endif

@@ -63,7 +63,8 @@ async def give_standing(world: World, other: World) -> None:
     for grant, day in list(world.quotas.taken):
         quotas.taken[grant, day] = await _used_at_rest(world, grant, day)
     quotas.subjects = {key: set(known) for key, known in world.quotas.subjects.items()}
-    other.quotas, other.ledger = quotas, QuotaLedger(quotas)
+    other.quotas = quotas
+    other.ledger = QuotaLedger(quotas, idle=world.ledger.idle, soon=world.ledger.soon)
     other.gateway._quotas = other.ledger
     other.cubes.kept.clear()
     other.cubes.kept.update(world.cubes.kept)

@@ -278,6 +278,9 @@ def _returned(query: SourceQuery, rows: Sequence[Row]) -> list[str]:
 # --- asking ----------------------------------------------------------------------------------------------------------
 
 
+_KEEP_SECONDS = 3_600.0
+
+
 @dataclass
 class Pair:
     """Two worlds before whom the same is asked."""
@@ -292,6 +295,8 @@ class Pair:
         self.ears = Ear(self.one.sources), Ear(self.other.sources)
         for asked, ear in zip((self.one, self.other), self.ears, strict=True):
             asked.gateway._sources = ear  # type: ignore[assignment]
+            # What is left of a block goes back after a while, which is not the same while for both on a busy machine.
+            asked.ledger.idle = asked.ledger.soon = _KEEP_SECONDS
 
     async def look_alike(self) -> None:
         """Asks both worlds the same, and holds answers, calls and what is left of quotas together."""

@@ -156,9 +156,10 @@ def moment_text(moment: datetime | None) -> str | None:
     return to_json(ScalarType.DATETIME, moment) if moment is not None else None
 
 
-@of_kind(APPLICATION)
-@strawberry.type(description="A request for conditional data, addressed to their provider (Art. 11(3)).")
-class Application(Matter):
+@strawberry.type
+class Asking(Matter):
+    """What an application and a consultation have in common: the terms that are asked for."""
+
     @resolved("Code of the resource.")
     def resource_code(self) -> str:
         return str(self._matter.resource)
@@ -187,6 +188,13 @@ class Application(Matter):
     def purpose(self, info: Info) -> Purpose | None:
         return purpose(info, self._said("purpose"))
 
+    def _said(self, name: str) -> Any:
+        return self._matter.document.get(name)
+
+
+@of_kind(APPLICATION)
+@strawberry.type(description="A request for conditional data, addressed to their provider (Art. 11(3)).")
+class Application(Asking):
     @resolved("The duty that it is needed for.")
     def duty(self) -> str | None:
         return self._text("duty")
@@ -233,9 +241,6 @@ class Application(Matter):
     async def reply_words(self, info: Info) -> str | None:
         event = await self._last(info, "REPLY")
         return event.reason if event is not None else None
-
-    def _said(self, name: str) -> Any:
-        return self._matter.document.get(name)
 
     def _text(self, name: str) -> str | None:
         text: str | None = self._matter.document.get(name)

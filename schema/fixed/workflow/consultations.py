@@ -1,16 +1,15 @@
 """In charge of consultations as GraphQL types: what is needed, positions, terms proposed, and what comes of it."""
 
-import json
 from datetime import datetime
 from typing import Annotated, Any, TypeAlias
 
 import strawberry
 
-from schema.fixed.grants import Grant, Statistics, grant_by_id, statistics_in
-from schema.fixed.registers import Purpose, purpose
+from schema.fixed.grants import Grant, grant_by_id
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.workflow.applications import (
     Application,
+    Asking,
     KeyArgument,
     NoteArgument,
     ReasonArgument,
@@ -22,7 +21,7 @@ from schema.fixed.workflow.applications import (
 )
 from schema.fixed.workflow.coordinations import Coordination
 from schema.fixed.workflow.listings import IdArgument, matters_of, one_matter
-from schema.fixed.workflow.matters import Matter, act_result, find_matter, history, number_of, of_kind, typed
+from schema.fixed.workflow.matters import act_result, find_matter, history, number_of, of_kind, typed
 from schema.fixed.workflow.positions import (
     DocumentsArgument,
     ProposedTerms,
@@ -93,35 +92,7 @@ class ConsultationInput:
 
 @of_kind(CONSULTATION)
 @strawberry.type(description="Requester and provider consult on data not shared or refused (Art. 11(4)).")
-class Consultation(Matter):
-    @resolved("Code of the resource.")
-    def resource_code(self) -> str:
-        return str(self._matter.resource)
-
-    @resolved("Names of the items needed.")
-    def items(self) -> list[str]:
-        return list(self._said("items") or ())
-
-    @resolved("Names of the relations needed.")
-    def relations(self) -> list[str]:
-        return list(self._said("relations") or ())
-
-    @resolved("The rows needed, as JSON in the form of a row scope; `{}` is all rows.")
-    def scope(self) -> str:
-        return json.dumps(self._said("scope") or {}, ensure_ascii=False)
-
-    @resolved("Whether rows are needed or statistics.")
-    def usage(self) -> model.Usage:
-        return model.Usage(self._said("usage") or model.Usage.READ)
-
-    @resolved("The cube that is needed; null where rows are.")
-    def statistics(self) -> Statistics | None:
-        return statistics_in(self._matter.document)
-
-    @resolved("The purpose.")
-    def purpose(self, info: Info) -> Purpose | None:
-        return purpose(info, self._said("purpose"))
-
+class Consultation(Asking):
     @resolved("Why duties really cannot be done without it.")
     def need(self) -> str:
         return str(self._said("need"))
@@ -160,9 +131,6 @@ class Consultation(Matter):
         events = await history(info, self._matter)
         found = await find_matter(info, MatterKind.COORDINATION, events[-1].given["coordination"])
         return typed(Coordination, found) if found is not None else None
-
-    def _said(self, name: str) -> Any:
-        return self._matter.document.get(name)
 
 
 ConsultationResult: TypeAlias = Annotated[

@@ -19,7 +19,7 @@ from schema.fixed.workflow.applications import (
     VersionArgument,
 )
 from schema.fixed.workflow.impacts import EntryImpact, entry_impact
-from schema.fixed.workflow.listings import IdArgument
+from schema.fixed.workflow.listings import IdArgument, one_matter
 from schema.fixed.workflow.matters import (
     Matter,
     act_result,
@@ -275,10 +275,9 @@ EntryResult: TypeAlias = Annotated[
 
 @strawberry.type
 class EntryQueries:
-    @resolved("A catalogue entry under way, by id or number; null where there is none for this department.")
-    async def entry(self, info: Info, id: IdArgument) -> Entry | None:
-        found = await find_matter(info, ENTRY, id)
-        return typed(Entry, found) if found is not None else None
+    entry = one_matter(
+        Entry, ENTRY, "A catalogue entry under way, by id or number; null where there is none for this department."
+    )
 
     @resolved("The department's catalogue entries, drafted or submitted to it, by number.")
     async def entries(

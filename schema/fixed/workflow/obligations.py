@@ -9,11 +9,10 @@ from schema.fixed.paging import After, Before, Connection, First, Last, Window
 from schema.fixed.resolved import Info, resolved
 from schema.fixed.resources import Resource, find_resource
 from schema.fixed.workflow.applications import KeyArgument, ReasonArgument, VersionArgument
-from schema.fixed.workflow.listings import IdArgument
+from schema.fixed.workflow.listings import IdArgument, one_matter
 from schema.fixed.workflow.matters import (
     Matter,
     act_result,
-    find_matter,
     history,
     matters_page,
     number_of,
@@ -102,10 +101,9 @@ ObligationResult: TypeAlias = Annotated[
 
 @strawberry.type
 class ObligationQueries:
-    @resolved("An obligation by id or number; null where there is none for this department.")
-    async def obligation(self, info: Info, id: IdArgument) -> Obligation | None:
-        found = await find_matter(info, OBLIGATION, id)
-        return typed(Obligation, found) if found is not None else None
+    obligation = one_matter(
+        Obligation, OBLIGATION, "An obligation by id or number; null where there is none for this department."
+    )
 
     @resolved("The department's obligations, its own or those that it supervises, by number.")
     async def obligations(

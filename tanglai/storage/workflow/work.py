@@ -65,7 +65,7 @@ class Work:
         self.connection = connection
         self.acting = acting
         self.calendar = calendar
-        self._touched: dict[str, Matter] = {}
+        self._touched: set[str] = set()
 
     @property
     def today(self) -> date:
@@ -332,15 +332,14 @@ class Work:
             encode("event", matter.id, given),
             acting.request_id,
         )
-        after = replace(
+        self._touched.add(matter.id)
+        return replace(
             matter,
             state=step.target,
             version=matter.version + 1,
             closed=matter.machine.states[step.target].final,
             changed_at=acting.now,
         )
-        self._touched[matter.id] = after
-        return after
 
     # --- deadlines -------------------------------------------------------------------------------------------------
 
@@ -378,7 +377,7 @@ class Work:
             due.provisional,
             self.calendar.version,
         )
-        self._touched.setdefault(matter.id, matter)
+        self._touched.add(matter.id)
 
     async def end_deadline(self, matter: Matter, kind: DeadlineKind, *, met: bool) -> None:
         """Stops the clock: `met` where what was due is done, however late."""
@@ -389,7 +388,7 @@ class Work:
             self.today,
             met,
         )
-        self._touched.setdefault(matter.id, matter)
+        self._touched.add(matter.id)
 
     async def pause_deadline(self, matter: Matter, kind: DeadlineKind) -> None:
         """Lets the clock stand from today, where the rule has it so (Order 809 Art. 21)."""
@@ -402,7 +401,7 @@ class Work:
                 kind.value,
                 self.today,
             )
-            self._touched.setdefault(matter.id, matter)
+            self._touched.add(matter.id)
 
     async def resume_deadline(self, matter: Matter, kind: DeadlineKind) -> None:
         """Lets a standing clock go on; the working days that passed meanwhile do not count."""
@@ -420,7 +419,7 @@ class Work:
             due.provisional,
             self.calendar.version,
         )
-        self._touched.setdefault(matter.id, matter)
+        self._touched.add(matter.id)
 
     async def extend_deadline(self, matter: Matter, kind: DeadlineKind, days: int) -> None:
         """Adds `days` working days to a running clock."""
@@ -438,7 +437,7 @@ class Work:
             due.provisional,
             self.calendar.version,
         )
-        self._touched.setdefault(matter.id, matter)
+        self._touched.add(matter.id)
 
     # --- notices, grants -------------------------------------------------------------------------------------------
 

@@ -1,0 +1,37 @@
+"""In charge of the cases: what is asked, over how many connections, and which bars hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+MASK_PREFIX, MASK_SUFFIX = 3, 4
+"""`scoped_100`: of a phone the first and last characters, a star for each between; one no longer than that is stars."""
+
+AGGREGATE_SINCE = ("1990-01-01T00:00:00Z", "1990-02-01T00:00:00Z")
+"""Draws of `aggregate` begin between these; rows were registered from 1990 to 2024, one each 18 minutes."""
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """`bars`: the least median ratio to each other subject. `baseline` is the subject of the key `vs_raw`."""
+
+    name: str
+    count: int
+    bars: Mapping[str, float]
+    connections: int = 64
+    extra: Mapping[str, str] = field(default_factory=dict)
+
+
+CASES: Mapping[str, Case] = {
+    case.name: case
+    for case in (
+        Case("list_1", 1, {"raw": 0.5, "strawberry": 2.0, "postgraphile": 0.7}),
+        Case("list_100", 100, {"raw": 0.7, "strawberry": 8.0, "postgraphile": 1.4}),
+        Case("list_1000", 1_000, {"raw": 0.8, "strawberry": 15.0, "postgraphile": 1.5}),
+        Case("join_100", 100, {"raw": 0.65, "strawberry": 8.0, "postgraphile": 1.2}),
+        # The database is busy with one request for a tenth of a second: more connections would only wait.
+        Case("aggregate", 0, {"raw": 0.9}, connections=8),
+        Case("scoped_100", 100, {"raw": 0.9}),
+        Case("grants_100k", 100, {"few_grants": 0.9}),
+    )
+}
+"""By name. The subject under test is `ours`, in `grants_100k` with 100,000 grants."""

@@ -1,0 +1,151 @@
+"""In charge of the two sources: a PostgreSQL server with the databases `left` and `right`, kept between runs."""
+
+import asyncio
+import json
+import os
+import secrets
+from hashlib import sha256
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import quote
+
+import asyncpg
+
+from benchmarks.speed.contract import POOL
+from tanglai.storage.embedded import EmbeddedPostgres
+
+STATE = Path(".bench")
+"""Folder, ignored by git, of what is kept between runs."""
+
+RESIDENTS, VEHICLES = 1_000_000, 1_500_000
+READER = "bench_reader"
+_ROWS = Path(__file__).with_name("rows.sql")
+_VEHICLES_MARK = "-- vehicles\n"
+_RESIDENTS_MARK = "-- residents\n"
+# Generated rows that are only read: nothing of them has to survive a crash. No plan depends on how busy the machine is.
+_SETTINGS = {
+    "fsync": "off",
+    "full_page_writes": "off",
+    "synchronous_commit": "off",
+    "shared_buffers": "1GB",
+    "work_mem": "32MB",
+    "maintenance_work_mem": "256MB",
+    "max_wal_size": "4GB",
+    "max_connections": "200",
+    "max_parallel_workers_per_gather": "0",
+}
+_PLATFORM_SETTINGS = {"max_connections": "200"}
+
+
+class Servers:
+    """The server of the sources and the one of the platform, below `state`; rows are made where they are not there.
+
+    The platform's commits are durable: `fsync` and `synchronous_commit` are on, its data lie on disk. Raises
+    EmbeddedPostgresError, `DataFolderInUse` while another process runs them.
+    """
+
+    def __init__(self, state: Path = STATE, *, residents: int = RESIDENTS, vehicles: int = VEHICLES) -> None:
+        self.state = state.absolute()
+        self.residents, self.vehicles = residents, vehicles
+        self.sources = EmbeddedPostgres(self.state / "sources", settings=_SETTINGS)
+        self.platform = EmbeddedPostgres(self.state / "platform", settings=_PLATFORM_SETTINGS)
+
+    def __enter__(self) -> Self:
+        self.state.mkdir(parents=True, exist_ok=True, mode=0o700)
+        try:
+            self.sources.start()
+            self._fill()
+            self.platform.start()
+        except BaseException:
+            self.stop()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.stop()
+
+    def stop(self) -> None:
+        """Stop both servers."""
+        self.platform.stop()
+        self.sources.stop()
+
+    def reader_url(self, database: str) -> str:
+        """URL of `left` or `right` for a role that reads its tables and can do nothing else."""
+        place = self.sources.url(database).rpartition("@")[2]
+        return f"postgresql://{READER}:{quote(self._password(), safe='')}@{place}"
+
+    def environment(self) -> dict[str, str]:
+        """What every subject reads: BENCH_LEFT, BENCH_RIGHT and BENCH_POOL."""
+        return {
+            "BENCH_LEFT": self.reader_url("left"),
+            "BENCH_RIGHT": self.reader_url("right"),
+            "BENCH_POOL": str(POOL),
+        }
+
+    def _password(self) -> str:
+        path = self.state / "reader.json"
+        if not path.exists():
+            with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+                json.dump(secrets.token_urlsafe(24), file)
+        return str(json.loads(path.read_text()))
+
+    def _fill(self) -> None:
+        mark, wanted = self.state / "rows-version", self._version()
+        if mark.exists() and mark.read_text() == wanted:
+            return
+        mark.unlink(missing_ok=True)
+        print("making the rows of the sources, once", flush=True)
+        asyncio.run(self._make())
+        mark.write_text(wanted)
+
+    def _version(self) -> str:
+        parts = (_ROWS.read_text(), _LINKED, str(self.residents), str(self.vehicles))
+        return sha256("\0".join(parts).encode()).hexdigest()
+
+    async def _make(self) -> None:
+        base, residents, vehicles = self._statements()
+        server = await asyncpg.connect(self.sources.url())
+        try:
+            password = await server.fetchval("SELECT quote_literal($1::text)", self._password())
+            for database in ("left", "right"):
+                await server.execute(f'DROP DATABASE IF EXISTS "{database}" WITH (FORCE)')
+            await server.execute(f'DROP ROLE IF EXISTS "{READER}"')
+            await server.execute(f'CREATE ROLE "{READER}" LOGIN PASSWORD {password}')
+            await server.execute(f'ALTER ROLE "{READER}" SET default_transaction_read_only = on')
+            for database in ("left", "right"):
+                await server.execute(f'CREATE DATABASE "{database}" TEMPLATE template0 STRATEGY file_copy')
+        finally:
+            await server.close()
+        await asyncio.gather(
+            self._load("left", base, residents, vehicles, _LINKED), self._load("right", base, vehicles)
+        )
+
+    def _statements(self) -> tuple[str, str, str]:
+        text = _ROWS.read_text().replace(":residents", str(self.residents)).replace(":vehicles", str(self.vehicles))
+        base, _, rest = text.partition(_RESIDENTS_MARK)
+        residents, _, vehicles = rest.partition(_VEHICLES_MARK)
+        return base, residents, vehicles
+
+    async def _load(self, database: str, *statements: str) -> None:
+        connection: asyncpg.Connection[Any] = await asyncpg.connect(self.sources.url(database))
+        try:
+            for text in statements:
+                await connection.execute(text)
+            for schema in ("population", "traffic"):
+                if await connection.fetchval("SELECT to_regnamespace($1) IS NOT NULL", schema):
+                    await connection.execute(f'GRANT USAGE ON SCHEMA {schema} TO "{READER}"')
+                    await connection.execute(f'GRANT SELECT ON ALL TABLES IN SCHEMA {schema} TO "{READER}"')
+            await connection.execute("DROP SCHEMA made CASCADE")
+            # Also sets the visibility map, as autovacuum would soon, in the middle of a measurement.
+            await connection.execute("VACUUM ANALYZE")
+        finally:
+            await connection.close()
+
+
+_LINKED = """
+ALTER TABLE traffic.vehicles
+    ADD FOREIGN KEY (owner_id_number) REFERENCES population.residents (id_number)
+"""

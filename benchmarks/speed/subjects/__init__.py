@@ -1,0 +1,1 @@
+"""In charge of the servers that take part in a measurement."""

@@ -1,8 +1,8 @@
-"""In charge of the subject `strawberry`: stock Strawberry as a good engineer writes it, without authorization and audit.
+"""In charge of the subject `strawberry`: stock Strawberry as a good engineer writes it, no authorization, no audit.
 
-Its ASGI view with the caches of parsed and validated documents and orjson, asynchronous resolvers over asyncpg's pools,
-whose statements are texts of this module and so prepared once a connection, aiodataloader for the second source, uvicorn
-with uvloop and httptools.
+Its ASGI view with the caches of parsed and validated documents and orjson; asynchronous resolvers over asyncpg's pools,
+whose statements are constants and so prepared once a connection; aiodataloader for the second source; uvicorn with
+uvloop and httptools.
 """
 
 import argparse
@@ -23,6 +23,7 @@ from aiodataloader import DataLoader
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import Response
+from starlette.routing import Route
 from starlette.websockets import WebSocket
 from strawberry.asgi import GraphQL
 from strawberry.extensions import ParserCache, ValidationCache
@@ -115,9 +116,7 @@ class _View(GraphQL[dict[str, Any], None]):
 
 def application() -> Starlette:
     """The ASGI application; its pools are open while it runs."""
-    schema = strawberry.Schema(
-        Query, extensions=[lambda: ParserCache(maxsize=100), lambda: ValidationCache(maxsize=100)]
-    )
+    schema = strawberry.Schema(Query, extensions=[ParserCache, ValidationCache])
     view = _View(schema, graphql_ide=None)
 
     @contextlib.asynccontextmanager
@@ -125,9 +124,7 @@ def application() -> Starlette:
         async with _pool("BENCH_LEFT") as view.left, _pool("BENCH_RIGHT") as view.right:
             yield
 
-    server = Starlette(lifespan=lifespan)
-    server.mount("/graphql", view)
-    return server
+    return Starlette(routes=[Route("/graphql", view)], lifespan=lifespan)
 
 
 def _pool(variable: str) -> Any:
@@ -142,14 +139,14 @@ async def _keep(_: Any) -> None:
 
 _FIELDS = " ".join(RESIDENT_FIELDS)
 _LIST = (
-    f"query List($start: String!, $count: Int!) {{ residents(idNumberFrom: $start, first: $count) {{ {_FIELDS} }} }}"
+    f"query List($start: String!, $first: Int!) {{ residents(idNumberFrom: $start, first: $first) {{ {_FIELDS} }} }}"
 )
 _JOIN = _LIST.replace(_FIELDS, f"{_FIELDS} vehicles {{ {' '.join(VEHICLE_FIELDS)} }}")
 
 
 def _call(draw: Draw) -> Call:
     query = _JOIN if draw.case == "join_100" else _LIST
-    return graphql_call(query, {"start": draw.start, "count": draw.count})
+    return graphql_call(query, {"start": draw.start, "first": draw.count})
 
 
 def _rows(case: str, answer: Any) -> list[dict[str, Any]]:
@@ -177,15 +174,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--port", type=int, required=True)
     port = parser.parse_args().port
-    uvicorn.run(
-        application(),
-        host="127.0.0.1",
-        port=port,
-        loop="uvloop",
-        http="httptools",
-        access_log=False,
-        log_level="warning",
-    )
+    uvicorn.run(application(), port=port, loop="uvloop", http="httptools", access_log=False, log_level="warning")
 
 
 if __name__ == "__main__":

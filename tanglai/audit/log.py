@@ -22,7 +22,7 @@ PATIENCE_SECONDS = 10.0
 _COLUMNS = (
     "request_id text, at timestamptz, department text, client text, person text, purpose text, operation_name text, "
     "operation_hash text, document_kind text, paths text[], items jsonb, grants text[], rows jsonb, outcome text, "
-    "codes text[], duration_us bigint, node text"
+    "codes text[], duration_us bigint, node text, export text"
 )
 _NAMES = ", ".join(column.split(" ", 1)[0] for column in _COLUMNS.split(", "))
 _INSERT = f"INSERT INTO audit_record ({_NAMES}) SELECT {_NAMES} FROM json_to_recordset($1::json) AS r({_COLUMNS})"

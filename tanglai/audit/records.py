@@ -7,6 +7,8 @@ from enum import StrEnum
 from typing import Any
 
 MAX_NAME = 256
+EXPORT, EXPORT_END = "export", "export-end"
+"""Kinds of document of the records of exports."""
 _REPLACEMENT = "\ufffd"
 
 
@@ -24,9 +26,14 @@ class AuditRecord:
     """One operation of one requester.
 
     `at` is aware. `operation_hash` is the SHA-256 of the document in hexadecimal digits; `document_kind` says how the
-    document came (`text`, `stored`). `paths` are the response paths of the roots, `items` the item names asked for by
-    resource code, `rows` the rows delivered by resource code, `grants` the ids used, `codes` the error codes told.
+    document came (`text`, `stored`), or that it is of an export. `paths` are the response paths of the roots, `items`
+    the item names asked for by resource code, `rows` the rows delivered by resource code, `grants` the ids used,
+    `codes` the error codes told.
     Values of the data, variables and literals are never part of a record.
+
+    An export has two: EXPORT with its bound as `rows`, durable before its first byte, and EXPORT_END with what was
+    delivered, after its last. `export` joins them, a random id that no client chooses. Without the second the whole
+    bound counts as delivered.
     """
 
     request_id: str
@@ -46,6 +53,7 @@ class AuditRecord:
     codes: tuple[str, ...]
     duration_us: int
     node: str
+    export: str | None = None
 
     def to_row(self) -> dict[str, Any]:
         """The columns of table `audit_record` as JSON values; the database numbers the row.
@@ -73,6 +81,7 @@ class AuditRecord:
             "codes": list(self.codes),
             "duration_us": self.duration_us,
             "node": self.node,
+            "export": self.export,
         }
 
 

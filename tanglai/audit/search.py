@@ -9,7 +9,7 @@ import orjson
 _JSON = ("items", "rows")
 _SEARCH = """
 SELECT id, request_id, at, department, client, person, purpose, operation_name, operation_hash, document_kind,
-       paths, items::text, grants, rows::text, outcome, codes, duration_us, node
+       paths, items::text, grants, rows::text, outcome, codes, duration_us, node, export
 FROM audit_record
 WHERE ($1::text IS NULL OR department = $1)
   AND ($2::text IS NULL OR items ? $2)

@@ -39,12 +39,12 @@ class UsageRecord:
     purpose_code: str | None = strawberry.field(description="Code of the purpose that was stated.")
     operation_name: str | None = strawberry.field(description="Name of the operation.")
     operation_hash: str = strawberry.field(description="SHA-256 of its document, hexadecimal.")
-    document_kind: str = strawberry.field(description="How the document came: `text`, `stored`.")
+    document_kind: str = strawberry.field(description="How the document came: `text`, `stored`; `export`: as an export.")
     outcome: str = strawberry.field(description="ALLOWED, PARTIAL, DENIED or FAILED; of the whole operation.")
     codes: list[str] = strawberry.field(description="Codes of the errors that were told.")
     items: list[str] = strawberry.field(description="Names of the items that it asked for.")
     grants: list[strawberry.ID] = strawberry.field(description="Ids of the grants on the resource that it used.")
-    rows: Long = strawberry.field(description="Rows that were delivered.")
+    rows: Long = strawberry.field(description="Rows that were delivered; of an export that did not end, at most.")
     _department: strawberry.Private[str]
 
     @resolved("The department that asked; null where the register does not have it.")

@@ -4,6 +4,9 @@ The tables of use are sums over the audit records up to one id. Ids are given be
 become visible after a greater one; an id counts as settled once every transaction that could hold it or a smaller one
 is over.
 
+An export counts with its whole bound when its first record is counted; its last one, if it comes, takes off what was
+not delivered, on the day and from the sums of the first, and is no request of its own.
+
 INVARIANT: whoever writes to the log holds ROW EXCLUSIVE on its table from before its rows get their ids until after its
 commit is visible. So if the last id given is read first and the holders of that lock second, every record with an id up
 to the first is visible, or never will be, once those holders are gone.
@@ -45,13 +48,20 @@ UPDATE usage_progress SET counted = $1, settled = $2, settled_at = $3, pending =
 # One statement, so that a batch is counted in all tables or in none; every table is written in the order of its key.
 _COUNT = """
 WITH batch AS MATERIALIZED (
-    SELECT id, at, (at AT TIME ZONE 'Asia/Shanghai')::date AS day, department, client, coalesce(purpose, '') AS purpose,
-           operation_hash, coalesce(operation_name, '') AS operation_name, document_kind, items, grants, rows,
-           outcome = 'DENIED' AS denied, outcome IN ('ALLOWED', 'PARTIAL') AS used
-    FROM audit_record WHERE id > $1 AND id <= $2 AND document_kind NOT IN ('act', 'grant')
+    SELECT a.id, a.at, (coalesce(i.at, a.at) AT TIME ZONE 'Asia/Shanghai')::date AS day, a.department, a.client,
+           coalesce(a.purpose, '') AS purpose, a.operation_hash, coalesce(a.operation_name, '') AS operation_name,
+           a.document_kind, a.items, a.grants, a.rows, coalesce(i.rows, '{}') AS counted,
+           a.outcome = 'DENIED' AS denied, a.outcome IN ('ALLOWED', 'PARTIAL') AS used,
+           a.document_kind <> 'export-end' AS asked
+    FROM audit_record a
+    LEFT JOIN LATERAL (
+        SELECT b.at, b.rows FROM audit_record b
+        WHERE b.export = a.export AND b.document_kind = 'export' AND a.document_kind = 'export-end' LIMIT 1) i ON true
+    WHERE a.id > $1 AND a.id <= $2 AND a.document_kind NOT IN ('act', 'grant')
 ), touched AS MATERIALIZED (
     SELECT b.id, b.at, b.day, b.department, b.client, b.purpose, b.operation_hash, b.operation_name, b.document_kind,
-           b.denied, b.used, r.code AS resource, p.provider, coalesce((b.rows ->> r.code)::bigint, 0) AS rows,
+           b.denied, b.used, b.asked, r.code AS resource, p.provider,
+           coalesce((b.rows ->> r.code)::bigint, 0) - coalesce((b.counted ->> r.code)::bigint, 0) AS rows,
            coalesce(b.items -> r.code, '[]') AS items
     FROM batch b
     CROSS JOIN LATERAL (SELECT jsonb_object_keys(b.items) UNION SELECT jsonb_object_keys(b.rows)) AS r (code)
@@ -59,7 +69,9 @@ WITH batch AS MATERIALIZED (
         SELECT provider FROM resource_version v WHERE v.code = r.code ORDER BY version DESC LIMIT 1) p ON true
 ), by_grant AS (
     INSERT INTO grant_use AS held (grant_id, day, requests, rows, last_use)
-    SELECT g.id, b.day, count(*), sum(coalesce((b.rows ->> g.resource)::bigint, 0)), max(b.at)
+    SELECT g.id, b.day, count(*) FILTER (WHERE b.asked),
+           sum(coalesce((b.rows ->> g.resource)::bigint, 0) - coalesce((b.counted ->> g.resource)::bigint, 0)),
+           max(b.at)
     FROM batch b CROSS JOIN LATERAL (SELECT DISTINCT unnest(b.grants)) AS named (id)
     JOIN data_grant g ON g.id = named.id
     WHERE b.used GROUP BY 1, 2 ORDER BY 1, 2
@@ -67,18 +79,20 @@ WITH batch AS MATERIALIZED (
         rows = held.rows + excluded.rows, last_use = greatest(held.last_use, excluded.last_use)
 ), by_purpose AS (
     INSERT INTO purpose_use AS held (side, department, purpose, day, requests, rows, denied)
-    SELECT side, department, purpose, day, count(*), sum(rows), count(*) FILTER (WHERE denied) FROM (
-        SELECT 'REQUESTER' AS side, id, department, purpose, day, denied, sum(rows) AS rows
-        FROM touched GROUP BY id, department, purpose, day, denied
+    SELECT side, department, purpose, day, count(*) FILTER (WHERE asked), sum(rows), count(*) FILTER (WHERE denied)
+    FROM (
+        SELECT 'REQUESTER' AS side, id, department, purpose, day, denied, asked, sum(rows) AS rows
+        FROM touched GROUP BY id, department, purpose, day, denied, asked
         UNION ALL
-        SELECT 'PROVIDER', id, provider, purpose, day, denied, sum(rows)
-        FROM touched WHERE provider IS NOT NULL GROUP BY id, provider, purpose, day, denied) AS sides
+        SELECT 'PROVIDER', id, provider, purpose, day, denied, asked, sum(rows)
+        FROM touched WHERE provider IS NOT NULL GROUP BY id, provider, purpose, day, denied, asked) AS sides
     GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ON CONFLICT (side, department, purpose, day) DO UPDATE SET requests = held.requests + excluded.requests,
         rows = held.rows + excluded.rows, denied = held.denied + excluded.denied
 ), by_client AS (
     INSERT INTO client_use AS held (resource, department, client, purpose, day, requests, rows, denied, last_use)
-    SELECT resource, department, client, purpose, day, count(*), sum(rows), count(*) FILTER (WHERE denied), max(at)
+    SELECT resource, department, client, purpose, day, count(*) FILTER (WHERE asked), sum(rows),
+           count(*) FILTER (WHERE denied), max(at)
     FROM touched GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (resource, department, client, purpose, day) DO UPDATE SET
         requests = held.requests + excluded.requests, rows = held.rows + excluded.rows,
@@ -87,7 +101,7 @@ WITH batch AS MATERIALIZED (
     INSERT INTO item_use AS held (resource, item, department, client, requests, last_use)
     SELECT resource, item, department, client, count(*), max(at)
     FROM touched CROSS JOIN LATERAL jsonb_array_elements_text(items) AS item
-    WHERE NOT denied GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
+    WHERE asked AND NOT denied GROUP BY 1, 2, 3, 4 ORDER BY 1, 2, 3, 4
     ON CONFLICT (resource, item, department, client) DO UPDATE SET
         requests = held.requests + excluded.requests, last_use = greatest(held.last_use, excluded.last_use)
 ), by_operation AS (
@@ -97,7 +111,7 @@ WITH batch AS MATERIALIZED (
            coalesce(array_agg(DISTINCT item ORDER BY item) FILTER (WHERE item IS NOT NULL), '{}'),
            count(DISTINCT t.id), max(t.at)
     FROM touched t LEFT JOIN LATERAL jsonb_array_elements_text(t.items) AS item ON true
-    WHERE NOT denied GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+    WHERE asked AND NOT denied GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
     ON CONFLICT (resource, department, client, operation_hash, operation_name) DO UPDATE SET
         requests = held.requests + excluded.requests, last_use = greatest(held.last_use, excluded.last_use),
         document_kind = excluded.document_kind,
@@ -105,11 +119,11 @@ WITH batch AS MATERIALIZED (
             ARRAY(SELECT DISTINCT unnest(held.items || excluded.items) ORDER BY 1) END
 ), entries AS (
     INSERT INTO usage_entry (record, resource, provider, department)
-    SELECT id, resource, provider, department FROM touched WHERE provider IS NOT NULL
+    SELECT id, resource, provider, department FROM touched WHERE asked AND provider IS NOT NULL
 ), grant_entries AS (
-    INSERT INTO grant_entry (grant_id, record) SELECT DISTINCT unnest(grants), id FROM batch
+    INSERT INTO grant_entry (grant_id, record) SELECT DISTINCT unnest(grants), id FROM batch WHERE asked
 ), days AS (
-    INSERT INTO record_day AS held (day, first_record) SELECT day, min(id) FROM batch GROUP BY day
+    INSERT INTO record_day AS held (day, first_record) SELECT day, min(id) FROM batch WHERE asked GROUP BY day
     ON CONFLICT (day) DO UPDATE SET first_record = least(held.first_record, excluded.first_record)
 )
 SELECT count(*) FROM batch

@@ -23,7 +23,10 @@ class RecordFilter:
 
 @dataclass(frozen=True, slots=True)
 class UsageRecord:
-    """What one operation did with one resource; of other resources that it named, nothing."""
+    """What one operation did with one resource; of other resources that it named, nothing.
+
+    `rows` of an export that has not ended, or broke off, are the most that it may have delivered.
+    """
 
     record: int
     resource: str
@@ -52,8 +55,12 @@ SELECT e.record, e.resource, a.request_id, a.at, a.department, a.client, a.perso
        a.operation_hash, a.document_kind, a.outcome, a.codes,
        ARRAY(SELECT jsonb_array_elements_text(coalesce(a.items -> e.resource, '[]'))) AS items,
        ARRAY(SELECT g.id FROM data_grant g WHERE g.id = ANY(a.grants) AND g.resource = e.resource ORDER BY 1) AS grants,
-       coalesce((a.rows ->> e.resource)::bigint, 0) AS rows
+       CASE WHEN d.rows IS NULL THEN coalesce((a.rows ->> e.resource)::bigint, 0)
+            ELSE coalesce((d.rows ->> e.resource)::bigint, 0) END AS rows
 FROM ({entries}) e JOIN audit_record a ON a.id = e.record
+LEFT JOIN LATERAL (
+    SELECT b.rows FROM audit_record b
+    WHERE b.export = a.export AND b.document_kind = 'export-end' AND a.document_kind = 'export' LIMIT 1) d ON true
 ORDER BY e.record {order}, e.resource {order}
 """
 _FIRST = "SELECT coalesce(min(first_record), 9223372036854775807) FROM record_day WHERE day >= $1"

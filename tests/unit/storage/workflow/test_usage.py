@@ -9,10 +9,10 @@ from typing import Any
 import asyncpg
 import pytest
 
-from tanglai.audit.log import AuditLog
-from tanglai.audit.records import AuditRecord, Outcome
+from tanglai.audit.log import AuditLog, AuditUnavailable
+from tanglai.audit.records import EXPORT, EXPORT_END, AuditRecord, Outcome
 from tanglai.storage.database import PlatformDatabase
-from tanglai.storage.workflow import usage
+from tanglai.storage.workflow import usage, usage_records
 from tanglai.storage.workflow.usage import ClientTotal, GrantTotal, PurposeTotal, roll_up
 from tests.unit.storage.sample import HEALTH, POLICE, RESIDENTS, TAX, VEHICLES, change, grant, resource, until
 
@@ -312,3 +312,57 @@ async def test_the_books_are_kept_until_told_to_stop(granted: PlatformDatabase, 
     books.cancel()
     with pytest.raises(asyncio.CancelledError):
         await books
+
+
+def begun(number: int, export: str, bound: int, **changes: Any) -> AuditRecord:
+    return record(number, document_kind=EXPORT, export=export, rows={RESIDENTS: bound}, **changes)
+
+
+def ended(number: int, export: str, delivered: int, **changes: Any) -> AuditRecord:
+    return record(number, document_kind=EXPORT_END, export=export, rows={RESIDENTS: delivered}, **changes)
+
+
+@pytest.mark.parametrize("batch", [1, 5_000])
+async def test_an_export_counts_with_its_bound_until_it_has_ended(
+    granted: PlatformDatabase, log: AuditLog, batch: int
+) -> None:
+    """Whether both of its records are counted by one statement or by two; it is one request, of its first day."""
+    later = NOON + timedelta(days=1)
+    await write(log, record(1), begun(2, "a", 1_000), begun(3, "b", 500))
+    await counted(granted, batch=batch)
+    assert (await totals(granted, "g1"))["g1"] == GrantTotal(3, 1_510, NOON)
+    await write(log, ended(4, "a", 7, at=later), begun(5, "c", 300), ended(6, "c", 0, at=later))
+    await counted(granted, batch=batch)
+    assert (await totals(granted, "g1"))["g1"] == GrantTotal(4, 517, later)
+    async with granted.session() as connection:
+        assert (await usage.grants_used(connection, ["g1"], DAY, DAY))["g1"].rows == 517
+        assert await usage.used_by_purpose(connection, [HEALTH], DAY, DAY) == {
+            HEALTH: [PurposeTotal("care", 4, 517, 0)]
+        }
+        provided = await usage.used_by_purpose(connection, [POLICE], DAY, DAY, provided=True)
+        assert provided == {POLICE: [PurposeTotal("care", 4, 517, 0)]}
+        (client,) = (await usage.clients_of(connection, [RESIDENTS], DAY))[RESIDENTS]
+        assert client.requests == 4
+        (operation,) = await usage.operations_of(connection, RESIDENTS, NOON)
+        assert operation.requests == 4
+
+
+async def test_an_export_is_one_entry_of_the_records(granted: PlatformDatabase, log: AuditLog) -> None:
+    await write(log, begun(1, "a", 1_000), begun(2, "b", 500))
+    await write(log, ended(3, "a", 7))
+    await counted(granted)
+    async with granted.session() as connection:
+        wanted = usage_records.RecordFilter((POLICE,), resource=RESIDENTS)
+        found = await usage_records.page(connection, wanted, after=None, before=None, limit=10, last=False)
+        assert {(one.request_id, one.rows) for one in found} == {("r-1", 7), ("r-2", 500)}
+        assert await usage_records.count(connection, wanted) == 2
+
+
+async def test_an_export_ends_once(granted: PlatformDatabase, log: AuditLog) -> None:
+    """A second end would take rows off the bound again; a foreign one takes off nothing."""
+    await write(log, begun(1, "a", 1_000), ended(2, "a", 7))
+    with pytest.raises(AuditUnavailable):
+        await log.append(ended(3, "a", 0))
+    await write(log, record(4, request_id="r-1", rows={RESIDENTS: 1}))
+    await counted(granted)
+    assert (await totals(granted, "g1"))["g1"].rows == 8

@@ -55,7 +55,13 @@ def run(query: SourceQuery, rows: Iterable[Record], arguments: Arguments, tables
     else:
         kept = kept[:limit]
     readers = [_reader(output, arguments, tables) for output in query.outputs]
-    return [(*(row[name] for name in names), *(read(row) for read in readers)) for row in kept]
+    answer: list[Row] = [(*(row[name] for name in names), *(read(row) for read in readers)) for row in kept]
+    return joined(answer) if query.joined else answer
+
+
+def joined(rows: Sequence[Row]) -> list[Row]:
+    """`rows` of one text each as the one row of a `joined` query."""
+    return [(",".join([text for (text,) in rows]) if rows else None, len(rows))]
 
 
 def sort(
@@ -191,4 +197,4 @@ def _sum(values: list[Any]) -> Decimal | None:
         return sum((Decimal(repr(value) if isinstance(value, float) else value) for value in values), Decimal(0))
 
 
-__all__ = ["bound", "output_values", "run", "sort"]
+__all__ = ["bound", "joined", "output_values", "run", "sort"]

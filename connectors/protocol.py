@@ -101,6 +101,9 @@ class SourceQuery:
     `limit`: at most so many rows, with `per_key` per distinct link key; a negative number never occurs. None: all
     (aggregates, key batches of to-one relations). With `group_by` (maybe empty: one group over all rows) outputs are
     group expressions and aggregates; a group over no row exists only where `group_by` is empty.
+
+    `joined`: the rows come as one: the texts of the only output, a JsonOutput, in order with commas between (None of no
+    row), and how many there are. Never with `links` or `group_by`.
     """
 
     source: str
@@ -116,6 +119,7 @@ class SourceQuery:
     group_by: tuple[Expression, ...] | None = None
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     max_rows: int | None = None
+    joined: bool = False
 
     @property
     def empty(self) -> bool:

@@ -81,10 +81,14 @@ class Meter:
         """What must be had before the first source call: the bounds, and the request itself."""
         return {g: Need(quota, Counts(self._bounds[g], 1, self._bounds[g])) for g, quota in self._quotas.items()}
 
+    def count(self, call: RowsCall, rows: int) -> None:
+        """`call` delivers `rows` rows, and no quota asks whom they are about."""
+        for grant in call.grants:
+            self._rows[grant] += rows
+
     def rows(self, call: RowsCall, rows: Sequence[Row], offset: int) -> None:
         """`call` delivers `rows`; `offset` link values precede the outputs."""
-        for grant in call.grants:
-            self._rows[grant] += len(rows)
+        self.count(call, len(rows))
         if call.subject is None:
             return
         places = [offset + output for output in call.subject.outputs]

@@ -5,6 +5,7 @@ A plan holds no values of a request: those come as arguments by slot path. `expl
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any, TypeAlias
 
 from authz.cubes import CubeRule
@@ -240,34 +241,71 @@ class RowsCall:
     subject: Subject | None = None
     _variants: dict[Any, SourceQuery] = field(default_factory=dict, repr=False)
 
-    def variant(self, after: tuple[Any, ...] | None, before: tuple[Any, ...] | None) -> SourceQuery:
-        """The query of one page: kept per pattern of nulls in the cursors."""
+    def variant(
+        self, after: tuple[Any, ...] | None, before: tuple[Any, ...] | None, *, joined: bool = False
+    ) -> SourceQuery:
+        """The query of one page: kept per pattern of nulls in the cursors. `joined`: its rows as one text."""
+        query = self.joined if joined else self.query
+        assert query is not None
         if after is None and before is None:
-            return self.query
-        pattern = tuple(None if c is None else tuple(v is None for v in c) for c in (after, before))
+            return query
+        pattern = (joined, *(None if c is None else tuple(v is None for v in c) for c in (after, before)))
         found = self._variants.get(pattern)
         if found is None:
             assert self.page is not None
-            parts = [self.query.where]
+            parts = [query.where]
             if after is not None:
                 parts.append(keyset(self.page, after, AFTER))
             if before is not None:
                 parts.append(keyset(self.page, before, BEFORE))
-            found = replace(self.query, where=conjunction(*parts))
+            found = replace(query, where=conjunction(*parts))
             self._variants[pattern] = found
         return found
 
-    @property
+    @cached_property
+    def joined(self) -> SourceQuery | None:
+        """The query whose rows come as one text, where they are asked as nodes alone and the source builds all of each.
+
+        None where Python looks at single rows: for edges, cursors, page flags, ids, relations, subjects of quotas.
+        """
+        shape, query = self.shape, self.query
+        if isinstance(shape, RowShape) or self.page is None or self.page.backward or query.links:
+            return None
+        nodes = [part for _, part in shape.fields if isinstance(part, NodesShape)]
+        others = [part for _, part in shape.fields if isinstance(part, EdgeShape | PageInfoShape)]
+        if not nodes or others or any(part.row.plain is None for part in nodes):
+            return None
+        if self.subject is not None or len(query.outputs) != 1:
+            return None
+        return replace(query, joined=True)
+
+    @cached_property
+    def sealed(self) -> bool:
+        """Whether cursors are answered."""
+        if isinstance(self.shape, RowShape):
+            return False
+        return any(
+            isinstance(inner, Part)
+            for _, part in self.shape.fields
+            if isinstance(part, EdgeShape | PageInfoShape)
+            for _, inner in part.fields
+        )
+
+    @cached_property
     def delivers(self) -> bool:
         """Whether rows are answered at all: a total and page flags alone are none."""
         shape = self.shape
         return isinstance(shape, RowShape) or any(isinstance(part, NodesShape | EdgeShape) for _, part in shape.fields)
 
-    def children(self) -> "Iterator[RowsCall]":
-        for row in shapes(self.shape):
-            for piece in row.pieces:
-                if isinstance(piece, RelationPiece):
-                    yield piece.call
+    @cached_property
+    def relations(self) -> "tuple[RelationPiece, ...]":
+        """Where its rows go on to another call."""
+        pieces = [piece for row in shapes(self.shape) for piece in row.pieces]
+        return tuple(piece for piece in pieces if isinstance(piece, RelationPiece))
+
+    @cached_property
+    def children(self) -> "tuple[RowsCall, ...]":
+        return tuple(piece.call for piece in self.relations)
 
 
 def shapes(shape: ConnectionShape | RowShape) -> Iterator[RowShape]:
@@ -444,7 +482,7 @@ def calls(answer: Answer) -> Iterator[RowsCall | AggregateCall]:
                 yield from calls(part)
         case RowsCall():
             yield answer
-            for child in answer.children():
+            for child in answer.children:
                 yield from calls(child)
         case LookupCall(call=call) | NodeCall(call=call):
             yield from calls(call)
@@ -482,7 +520,7 @@ def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:
             if isinstance(answer, RowsCall):
                 if answer.total is not None:
                     lines.append(f"{pad}  total: {_describe(answer.total)}")
-                for child in answer.children():
+                for child in answer.children:
                     _explain(child.at.whole[-1], child, depth + 1, lines)
 
 

@@ -1,4 +1,7 @@
-"""In charge of putting rows together as text: the source has built the JSON, here it is only joined and spliced."""
+"""In charge of putting rows together as text: the source has built the JSON, here it is only joined and spliced.
+
+Response keys are names of GraphQL: letters, digits and `_`, so that they stand between quotes as they are.
+"""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -69,9 +72,9 @@ class Renderer:
                 return text.strip()[1:-1]
             case IdPiece(key, output, resource, kind):
                 value = row[self._offset + output]
-                return f'{quoted(key)}:"{self._seals.seal(ROW, b"", [resource, pack(kind, value)])}"'
+                return f'"{key}":"{self._seals.seal(ROW, b"", [resource, pack(kind, value)])}"'
             case RelationPiece(key, _, _):
-                return f"{quoted(key)}:{self._beyond[id(piece)][link_key(piece, row, self._offset)]}"
+                return f'"{key}":{self._beyond[id(piece)][link_key(piece, row, self._offset)]}'
 
     def objects(self, shape: RowShape, rows: Sequence[Sequence[Any]]) -> str:
         """A JSON array of the rows' objects."""
@@ -104,7 +107,7 @@ class Renderer:
                     value = "null" if total is None else str(total)
                 case _:
                     value = part
-            parts.append(f"{quoted(key)}:{value}")
+            parts.append(f'"{key}":{value}')
         return "{" + ",".join(parts) + "}"
 
     def _edge(self, shape: EdgeShape, page: Page, binding: PageBinding, row: Sequence[Any]) -> str:
@@ -116,7 +119,7 @@ class Renderer:
                 value = self._cursor(page, binding, row)
             else:
                 value = part
-            parts.append(f"{quoted(key)}:{value}")
+            parts.append(f'"{key}":{value}')
         return "{" + ",".join(parts) + "}"
 
     def _page_info(
@@ -135,7 +138,7 @@ class Renderer:
                     value = self._cursor(page, binding, rows[-1]) if rows else "null"
                 case _:
                     value = str(part)
-            parts.append(f"{quoted(key)}:{value}")
+            parts.append(f'"{key}":{value}')
         return "{" + ",".join(parts) + "}"
 
     def _cursor(self, page: Page, binding: PageBinding, row: Sequence[Any]) -> str:
@@ -144,6 +147,21 @@ class Renderer:
             return "null"
         values = [pack(c.type, row[self._offset + c.output]) for c in page.columns if c.output is not None]
         return f'"{self._seals.seal(CURSOR, binding.context, values)}"'
+
+
+def connection_of_text(shape: ConnectionShape | RowShape, rows: str, total: int | None) -> str:
+    """A connection of nodes alone, whose rows come as one text with commas between."""
+    assert isinstance(shape, ConnectionShape)
+    parts: list[str] = []
+    for key, part in shape.fields:
+        if isinstance(part, NodesShape):
+            value = f"[{rows}]"
+        elif isinstance(part, Part):
+            value = "null" if total is None else str(total)
+        else:
+            value = str(part)
+        parts.append(f'"{key}":{value}')
+    return "{" + ",".join(parts) + "}"
 
 
 def _bool(value: bool) -> str:
@@ -168,7 +186,7 @@ def aggregate(shape: AggregateObject, row: Sequence[Any]) -> str:
             value = quoted(to_json(part.type, _aggregated(part, row)))
         else:
             value = part
-        parts.append(f"{quoted(key)}:{value}")
+        parts.append(f'"{key}":{value}')
     return "{" + ",".join(parts) + "}"
 
 

@@ -100,6 +100,11 @@ class SqlDialect(Protocol):
         ...
 
     @property
+    def joins_in_order(self) -> bool:
+        """Whether `joined` over the rows of an ordered subquery keeps their order."""
+        ...
+
+    @property
     def page_cap(self) -> int | None:
         """A number of rows worth telling the optimiser where the limit is a parameter, or None."""
         ...

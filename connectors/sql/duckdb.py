@@ -88,6 +88,7 @@ class DuckDBDialect:
     """See `SqlDialect`."""
 
     page_cap: int | None = None
+    joins_in_order: bool = False
 
     def __init__(self) -> None:
         # DuckDB reads PostgreSQL's grammar; what differs is written out below.

@@ -74,6 +74,7 @@ class PostgreSQLDialect:
     """See `SqlDialect`."""
 
     page_cap: int | None = 1001
+    joins_in_order: bool = True
 
     def __init__(self) -> None:
         self.sqlalchemy: Dialect = PGDialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]

@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import FromClause, Select
 from connectors.columns import output_columns, own_columns, tables
 from connectors.evaluate import Record, type_of
 from connectors.groups import Grouping, finished, grouping
-from connectors.local import bound, output_values, sort
+from connectors.local import bound, joined, output_values, sort
 from connectors.protocol import (
     Arguments,
     JsonNode,
@@ -69,6 +69,8 @@ def compile_query(
     writer = ExpressionWriter(dialect, assumed_facts(query) if facts is None else facts)
     builder = _StatementBuilder(query, writer, capped=capped)
     select, finish = builder.grouped() if query.group_by is not None else builder.listed()
+    if query.joined:
+        select, finish = builder.joined(select, finish)
     compiled = select.compile(dialect=dialect.sqlalchemy)
     names = getattr(compiled, "positiontup", None) or ()
     return Statement(str(compiled), writer.parameters.sources(names), finish)
@@ -106,6 +108,14 @@ class _StatementBuilder:
         if not query.links and query.limit is not None:
             select = self._paged(select, query.limit)
         return select, _row_finisher(readers)
+
+    def joined(self, select: _Select, finish: _Finish) -> tuple[_Select, _Finish]:
+        """The rows of `select` as one, by the database where it joins texts in the order of a subquery."""
+        if not self._dialect.joins_in_order:
+            return select, lambda fetched, arguments: joined(finish(fetched, arguments))
+        rows = select.subquery("j")
+        columns: list[Sql] = [self._dialect.joined(rows.c.o0, []).label("o0"), sa.func.count().label("o1")]
+        return sa.select(*columns).select_from(rows), _as_tuples
 
     def grouped(self) -> tuple[_Select, _Finish]:
         """Groups and their aggregates."""
@@ -342,11 +352,15 @@ def _number(number: int) -> Sql:
     return sa.literal_column(str(int(number)), sa.BigInteger())
 
 
+def _as_tuples(fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
+    return list(map(tuple, fetched))
+
+
 def _row_finisher(readers: Sequence[Convert | None]) -> _Finish:
     if not readers:
         return lambda fetched, arguments: [() for _ in fetched]
     if not any(readers):
-        return lambda fetched, arguments: [tuple(row) for row in fetched]
+        return _as_tuples
 
     def finish(fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
         return [

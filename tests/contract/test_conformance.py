@@ -1,6 +1,7 @@
 """What every kind of source answers, case by case, written by hand."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from itertools import groupby, pairwise
@@ -286,6 +287,16 @@ async def test_limits(subject: Subject) -> None:
         assert await ids(subject, limit=Slot("first", ScalarType.INTEGER), arguments={"first": number}) == list(
             ALL[:number]
         )
+
+
+async def test_joined_rows(subject: Subject) -> None:
+    shown = JsonObject((("id", ID), ("name", NAME), ("born", BORN)))
+    query = listing(outputs=(JsonOutput(shown),), order=(Order(NAME), Order(ID, True)))
+    for limit, where in ((None, TRUE), (3, TRUE), (0, TRUE), (5, equal(CODE, "640101")), (None, FALSE)):
+        apart = await subject.fetch(replace(query, limit=limit, where=where))
+        ((text, count),) = await subject.fetch(replace(query, limit=limit, where=where, joined=True))
+        assert count == len(apart)
+        assert text == (",".join(row[0] for row in apart) if apart else None)
 
 
 async def test_rows_of_nothing(subject: Subject) -> None:

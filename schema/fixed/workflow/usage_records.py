@@ -39,7 +39,7 @@ class UsageRecord:
     purpose_code: str | None = strawberry.field(description="Code of the purpose that was stated.")
     operation_name: str | None = strawberry.field(description="Name of the operation.")
     operation_hash: str = strawberry.field(description="SHA-256 of its document, hexadecimal.")
-    document_kind: str = strawberry.field(description="How the document came: `text`, `stored`; `export`: as an export.")
+    document_kind: str = strawberry.field(description="How the document came: `text`, `stored`, `export`.")
     outcome: str = strawberry.field(description="ALLOWED, PARTIAL, DENIED or FAILED; of the whole operation.")
     codes: list[str] = strawberry.field(description="Codes of the errors that were told.")
     items: list[str] = strawberry.field(description="Names of the items that it asked for.")

@@ -7,6 +7,7 @@ uvloop and httptools.
 
 import argparse
 import contextlib
+import gc
 import os
 import sys
 from collections import defaultdict
@@ -122,6 +123,7 @@ def application() -> Starlette:
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:
         async with _pool("BENCH_LEFT") as view.left, _pool("BENCH_RIGHT") as view.right:
+            gc.freeze()
             yield
 
     return Starlette(routes=[Route("/graphql", view)], lifespan=lifespan)

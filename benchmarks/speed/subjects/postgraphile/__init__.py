@@ -74,7 +74,7 @@ def _node() -> str | None:
 
 
 _FIELDS = " ".join(RESIDENT_FIELDS)
-_VEHICLES = f"vehiclesByOwnerIdNumber(orderBy: [PLATE_ASC]) {{ nodes {{ {' '.join(VEHICLE_FIELDS)} }} }}"
+_VEHICLES = f"trafficVehiclesByOwnerIdNumber(orderBy: [PLATE_ASC]) {{ nodes {{ {' '.join(VEHICLE_FIELDS)} }} }}"
 _LIST = (
     "query List($start: String!, $first: Int!) { allResidents(first: $first, orderBy: [ID_NUMBER_ASC], "
     f"filter: {{idNumber: {{greaterThanOrEqualTo: $start}}}}) {{ nodes {{ {_FIELDS} }} }} }}"

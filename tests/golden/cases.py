@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 
 from resolvers.document import Documents, coerce_variables
@@ -12,15 +13,18 @@ from resolvers.roots import plan_operation
 from resolvers.selection import Collector
 from resolvers.values import Slotter
 from schema import unified
-from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Value
+from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Match, MatchOp, Value
 from tanglai.catalogue.model import Grant, Period, Statistics, Usage
 from tanglai.catalogue.scalars import ScalarType
 from tests.catalogues import population
 from tests.gateways import NOW, PURPOSE, World, make_grant, requester
-from tests.unit.resolvers.conftest import RESIDENT, follow_all, rows
+from tests.unit.resolvers.conftest import HOUSEHOLD, RESIDENT, VEHICLE, follow_all, rows
 
 FOLDER = Path(__file__).parent / "plans"
 _ODD = Compare(CompareOp.EQ, ItemRef("sex", ScalarType.TEXT), Value("1", ScalarType.TEXT))
+_DISTRICT = Match(MatchOp.STARTS_WITH, ItemRef("id_number", ScalarType.TEXT), Value("id299", ScalarType.TEXT))
+_BORN = ItemRef("birth_date", ScalarType.DATE)
+_OLD = Compare(CompareOp.LT, _BORN, Value(date(1931, 1, 1), ScalarType.DATE))
 GRANTS: dict[str, list[Grant]] = {
     "none": [],
     "relations": follow_all(),
@@ -34,9 +38,25 @@ GRANTS: dict[str, list[Grant]] = {
             scope=_ODD,
         )
     ],
+    "heights of a district": [make_grant(RESIDENT, "height", scope=_DISTRICT)],
+    "three grants": [
+        make_grant(RESIDENT, "height income phone", id="men", scope=_ODD),
+        make_grant(RESIDENT, "height income", id="district", scope=_DISTRICT),
+        make_grant(RESIDENT, "income phone", id="old", scope=_OLD),
+    ],
+    "relations of men": [
+        make_grant(RESIDENT, "height", id="r1", relations=frozenset({"vehicles", "household"}), scope=_ODD),
+        make_grant(VEHICLE, id="r2", relations=frozenset({"keeper"})),
+        make_grant(HOUSEHOLD, id="r3", relations=frozenset({"members"})),
+    ],
+    "phone of men": [make_grant(RESIDENT, "phone", scope=_ODD)],
+    "phone of men, masked of all": [
+        make_grant(RESIDENT, "phone", id="clear", scope=_ODD),
+        make_grant(RESIDENT, "phone", id="masked", masks={"phone": "middle"}),
+    ],
     "phone masked": [make_grant(RESIDENT, "phone", masks={"phone": "middle"})],
 }
-_ASSERTION = re.compile(r"^## (calls|plan has|plan lacks) (.+)$", re.MULTILINE)
+_ASSERTION = re.compile(r"^## (calls|plan has|plan lacks|cost|index|reads) (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)
@@ -46,6 +66,10 @@ class Case:
     query: str
     assertions: list[tuple[str, str]]
     plan: str
+
+    def told(self, kind: str) -> list[str]:
+        """What the assertions of a kind say."""
+        return [text for name, text in self.assertions if name == kind]
 
 
 def read(path: Path) -> Case:

@@ -32,7 +32,8 @@ class Draw:
 
     - lists, join_100, scoped_100, grants_100k: the first `count` residents with `idNumber >= start`, ordered by
       `idNumber`; `join_100`: each with its vehicles, ordered by `plate`.
-    - scoped_100: of those only the ones with `division` in `divisions`, and `phone` masked (see `cases.MASK_PREFIX`).
+    - scoped_100: of those only the ones whose `division` begins with `area` (four digits: a city), and `phone` masked
+      (see `cases.MASK_PREFIX`).
     - aggregate: residents with `registeredAt >= since` (a moment before which nearly nobody was registered), grouped by
       `division` and `sex`, ordered by both, each with the number of rows and the sum and maximum of `income`.
 
@@ -43,7 +44,7 @@ class Draw:
     count: int
     start: str
     since: str
-    divisions: tuple[str, ...]
+    area: str
     department: str
     token: str
 

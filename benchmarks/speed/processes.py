@@ -1,0 +1,89 @@
+"""In charge of subjects as running processes: started, asked, stopped."""
+
+import json
+import os
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+from benchmarks.speed.contract import Call, Draw, Subject
+from benchmarks.start import free_port
+
+_READY_SECONDS = 60.0
+
+
+class SubjectError(RuntimeError):
+    """A subject did not start or did not answer; the message names it and says why."""
+
+
+class Running:
+    """A subject's process; as a context manager it is started on entry and stopped on exit. Raises SubjectError.
+
+    What it prints goes to `<logs>/<name>.log`.
+    """
+
+    def __init__(self, subject: Subject, environment: Mapping[str, str], logs: Path) -> None:
+        self.subject = subject
+        self.url = ""
+        self._environment = {**os.environ, **environment, **subject.environment}
+        self._log = logs / f"{subject.name}.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        """Of the process that was started."""
+        assert self._process is not None
+        return self._process.pid
+
+    def __enter__(self) -> Self:
+        port = free_port()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(
+                list(self.subject.command(port)), env=self._environment, stdout=log, stderr=subprocess.STDOUT
+            )
+        self.url = f"http://127.0.0.1:{port}"
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        process = self._process
+        if process is not None:
+            process.terminate()
+            try:
+                process.wait(timeout=30)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+    def wait(self, draw: Draw) -> None:
+        """Until it answers `draw`."""
+        deadline = time.monotonic() + _READY_SECONDS
+        while True:
+            try:
+                self.rows(draw)
+                return
+            except OSError as error:
+                assert self._process is not None
+                if self._process.poll() is not None or time.monotonic() > deadline:
+                    raise SubjectError(f"`{self.subject.name}` did not start, see `{self._log}`") from error
+                time.sleep(0.1)
+
+    def rows(self, draw: Draw) -> list[dict[str, Any]]:
+        """Its answer to `draw`."""
+        return self.subject.rows(draw.case, self.ask(self.subject.call(draw)))
+
+    def ask(self, call: Call) -> Any:
+        """The parsed body of the response. Raises OSError where nothing listens, SubjectError for a refusal."""
+        request = urllib.request.Request(self.url + call.path, call.body.encode(), dict(call.headers))
+        try:
+            with urllib.request.urlopen(request, timeout=60) as response:
+                return json.load(response)
+        except urllib.error.HTTPError as error:
+            text = error.read().decode(errors="replace")
+            raise SubjectError(f"`{self.subject.name}` answered {error.code}: {text}") from None

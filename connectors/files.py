@@ -13,12 +13,13 @@ import duckdb
 from pydantic import Field
 
 from connectors.columns import reads_other_tables
-from connectors.failures import log_failure
+from connectors.failures import Fault, log_failure
 from connectors.files_tables import FileOptions, FileTables, Loaded
-from connectors.options import Options, read, validated
+from connectors.options import Options, WaitingOptions, read, validated
 from connectors.protocol import (
     KEYS,
     Arguments,
+    Bounds,
     Capabilities,
     CapabilityMissing,
     Row,
@@ -34,7 +35,8 @@ from connectors.sql.statement import Statement, compile_query
 _T = TypeVar("_T")
 
 _STRUCTURE_SECONDS = 60.0
-_INTERRUPT_SECONDS = 0.02
+_INTERRUPT_SECONDS = (0.02, 1.0)  # the first pause between two interrupts, and the longest
+_CLOSE_SECONDS = 5.0
 _FAILURES = (duckdb.Error, OSError, StructureMismatch, ValueError)
 
 
@@ -48,6 +50,7 @@ class FilesOptions(Options):
     workers: int = Field(default=4, ge=1, le=64)
     threads: int = Field(default=2, ge=1, le=64)
     memory: str = Field(default="1GB", pattern=r"^\d+(\.\d+)?\s?[KMGT]i?B$")
+    pool: WaitingOptions = WaitingOptions()
 
 
 class _Job:
@@ -77,15 +80,22 @@ class _Job:
 
 
 class FilesConnector:
-    """See `Connector`. Files that changed are read anew by the next call."""
+    """See `Connector`. Files that changed are read anew by the next call.
+
+    A file system may hang, and no interrupt ends that. So work is given to a thread that is free, or waits here, where
+    it can be cancelled; and the threads are the source's own, so that nothing else waits for them.
+    """
 
     capabilities = Capabilities(predicates=True, nested=False)
 
     def __init__(self, key: str, options: FilesOptions) -> None:
         self._key = key
         self._options = options
+        self.bounds = Bounds(options.workers, options.pool.waiting)
         self._dialect = DuckDBDialect()
         self._executor = ThreadPoolExecutor(options.workers, thread_name_prefix=f"files-{key}")
+        self._free = asyncio.Semaphore(options.workers)
+        self._running: set[asyncio.Future[Any]] = set()
         self._opening = Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -107,7 +117,7 @@ class FilesConnector:
             raise SourceTimeout(self._key) from None
         except _FAILURES as error:
             log_failure(self._key, error)
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=True) from None
 
     async def introspect(self) -> list[TableStructure]:
         try:
@@ -117,14 +127,20 @@ class FilesConnector:
             raise SourceTimeout(self._key) from None
         except _FAILURES as error:
             log_failure(self._key, error)
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=True) from None
 
     async def close(self) -> None:
         loading = list(self._loading.values())
         for task in loading:
             task.cancel()
         await asyncio.gather(*loading, return_exceptions=True)
-        await asyncio.to_thread(self._executor.shutdown, wait=True, cancel_futures=True)
+        if self._running:
+            await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
+        if self._running:  # what a thread still works on stays open
+            log_failure(self._key, Fault("a read has not ended"))
+            self._executor.shutdown(wait=False)
+            return
+        self._executor.shutdown()
         if self._database is not None:
             self._database.close()
         if self._scratch is not None:
@@ -178,20 +194,27 @@ class FilesConnector:
     async def _in_worker(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
         job = _Job()
         loop = asyncio.get_running_loop()
+        await self._free.acquire()
         future = loop.run_in_executor(self._executor, lambda: job.run(self._cursor(), work))
+        self._running.add(future)
+        future.add_done_callback(self._ended)
         try:
             return await asyncio.shield(future)
         except asyncio.CancelledError:
             future.add_done_callback(lambda done: done.cancelled() or done.exception())
 
-            def stop() -> None:
+            def stop(pause: float, longest: float) -> None:
                 # An interrupt that comes between two statements is lost, so it is repeated until the work has ended.
                 if not future.done():
                     job.stop()
-                    loop.call_later(_INTERRUPT_SECONDS, stop)
+                    loop.call_later(pause, stop, min(2 * pause, longest), longest)
 
-            stop()
+            stop(*_INTERRUPT_SECONDS)
             raise
+
+    def _ended(self, future: "asyncio.Future[Any]") -> None:
+        self._running.discard(future)
+        self._free.release()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._thread, "cursor", None)

@@ -3,8 +3,10 @@
 import asyncio
 import ssl
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from decimal import Decimal
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,7 +20,7 @@ from connectors import local
 from connectors.columns import query_columns, reads_other_tables
 from connectors.evaluate import Record
 from connectors.failures import log_failure
-from connectors.http_client import HttpFault, JsonClient
+from connectors.http_client import HttpFault, JsonClient, NoAnswer
 from connectors.http_endpoint import (
     CursorPaging,
     Endpoint,
@@ -32,10 +34,11 @@ from connectors.http_endpoint import (
     pushable,
     requests,
 )
-from connectors.options import Options, read
+from connectors.options import Options, WaitingOptions, read
 from connectors.protocol import (
     KEYS,
     Arguments,
+    Bounds,
     Capabilities,
     CapabilityMissing,
     ColumnStructure,
@@ -55,6 +58,7 @@ MAX_ROWS = 10_000
 _OTHER_ENDPOINTS = "look into several endpoints in one call"
 _STRUCTURE_SECONDS = 60.0
 _AT_A_TIME = 4
+_THREADS = 2
 _THREAD_ROWS = 1000
 _NATIVE = {"string": ScalarType.TEXT, "number": ScalarType.FLOAT, **{kind.lower(): kind for kind in ScalarType}}
 
@@ -73,6 +77,7 @@ class HttpOptions(Options):
     max_response_bytes: int = Field(default=32 << 20, ge=1)
     structure: str | None = None
     ca: Path | None = None
+    pool: WaitingOptions = WaitingOptions()
 
     @field_validator("url")
     @classmethod
@@ -91,6 +96,8 @@ class HttpConnector:
     def __init__(self, key: str, options: HttpOptions) -> None:
         self._key = key
         self._options = options
+        self.bounds = Bounds(options.connections, options.pool.waiting)
+        self._executor = ThreadPoolExecutor(_THREADS, thread_name_prefix=f"http-{key}")
         self._client: JsonClient | None = None
         self._endpoints: WeakKeyDictionary[SourceQuery, Endpoint] = WeakKeyDictionary()
 
@@ -108,7 +115,7 @@ class HttpConnector:
             raise CapabilityMissing(self._key, "look for a text with a comma") from None
         except (HttpFault, ValueError, OSError) as error:
             log_failure(self._key, error)
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=not isinstance(error, NoAnswer | OSError)) from None
 
     async def introspect(self) -> list[TableStructure]:
         if self._options.structure is None:
@@ -121,12 +128,13 @@ class HttpConnector:
             raise SourceTimeout(self._key) from None
         except (HttpFault, OSError) as error:
             log_failure(self._key, error)
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=not isinstance(error, NoAnswer | OSError)) from None
 
     async def close(self) -> None:
         client, self._client = self._client, None
         if client is not None:
             await client.close()
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
     async def _fetch(self, query: SourceQuery, arguments: Arguments, deadline: float) -> list[Row]:
         declared = self._endpoints.get(query)
@@ -137,7 +145,8 @@ class HttpConnector:
         reading = _Reading(self._opened(), query, declared, deadline)
         rows = await reading.rows(requests(query, declared, arguments))
         if len(rows) > _THREAD_ROWS:
-            return await asyncio.to_thread(local.run, query, rows, arguments)
+            work = partial(local.run, query, rows, arguments)
+            return await asyncio.get_running_loop().run_in_executor(self._executor, work)
         return local.run(query, rows, arguments)
 
     def _opened(self) -> JsonClient:
@@ -149,6 +158,7 @@ class HttpConnector:
             self._client = JsonClient(
                 options.url,
                 headers,
+                self._executor,
                 connections=options.connections,
                 max_bytes=options.max_response_bytes,
                 verify=True if options.ca is None else ssl.create_default_context(cafile=str(options.ca)),

@@ -6,6 +6,7 @@ import logging
 import re
 import ssl
 from collections.abc import Mapping, Sequence
+from concurrent.futures import Executor
 from datetime import UTC, datetime
 from decimal import Decimal
 from email.utils import parsedate_to_datetime
@@ -29,7 +30,9 @@ class HttpFault(Fault):
     """The endpoint did not answer as it should."""
 
 
-class _Retryable(HttpFault):
+class NoAnswer(HttpFault):
+    """There was no answer, or one that asks to come again: it may be there later."""
+
     def __init__(self, text: str, after: float | None = None) -> None:
         super().__init__(text)
         self.after = after
@@ -42,12 +45,14 @@ class JsonClient:
         self,
         url: str,
         headers: Mapping[str, str],
+        executor: Executor,
         *,
         connections: int,
         max_bytes: int,
         verify: ssl.SSLContext | bool = True,
     ) -> None:
         self._url = httpx.URL(url.rstrip("/") + "/")
+        self._executor = executor  # of this source: one that sends much holds up no other
         self._max_bytes = max_bytes
         self._client = httpx.AsyncClient(
             headers={"accept": "application/json", **headers},
@@ -68,7 +73,7 @@ class JsonClient:
 
         def again(error: Exception) -> bool | float:
             left = deadline - loop.time()
-            if not isinstance(error, _Retryable) or left <= 0 or (error.after or 0.0) >= left:
+            if not isinstance(error, NoAnswer) or left <= 0 or (error.after or 0.0) >= left:
                 return False
             return True if error.after is None else error.after
 
@@ -82,7 +87,9 @@ class JsonClient:
                 if body is None:
                     return None
                 try:
-                    return await asyncio.to_thread(_parsed, body) if len(body) > _THREAD_BYTES else _parsed(body)
+                    if len(body) <= _THREAD_BYTES:
+                        return _parsed(body)
+                    return await loop.run_in_executor(self._executor, _parsed, body)
                 except (ValueError, RecursionError):
                     raise HttpFault("the response is no JSON") from None
         raise AssertionError
@@ -104,14 +111,14 @@ class JsonClient:
                     if response.status_code == 404 and not_found_is_none:
                         return None
                     if response.status_code in _RETRIED:
-                        raise _Retryable(f"status {response.status_code}", _retry_after(response))
+                        raise NoAnswer(f"status {response.status_code}", _retry_after(response))
                     if response.status_code != 200:
                         raise HttpFault(f"status {response.status_code}")
                     return await self._bounded(response)
         except httpx.TimeoutException:
             raise TimeoutError from None
         except httpx.TransportError as error:
-            raise _Retryable(type(error).__name__) from None
+            raise NoAnswer(type(error).__name__) from None
         except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
             raise HttpFault(type(error).__name__) from None
         raise HttpFault("too many redirects")

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 _Model = TypeVar("_Model", bound="Options")
 
@@ -12,6 +12,12 @@ class Options(BaseModel):
     """A connector's configuration as it stands in the catalogue; unknown names are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True)
+
+
+class WaitingOptions(Options):
+    """`waiting`: operations of one worker that may wait for the source; None: as many as the worker has room for."""
+
+    waiting: int | None = Field(default=None, ge=0, le=10_000)
 
 
 def read(model: type[_Model], options: Mapping[str, Any], environment: Mapping[str, str]) -> _Model:

@@ -8,6 +8,7 @@ from typing import Any, TypeAlias
 import orjson
 
 from connectors.failures import Fault, log_failure
+from connectors.gate import Gate, Room
 from connectors.protocol import Connector, ConnectorKind, SourceUnavailable
 from connectors.registry import KINDS
 from connectors.watched import Watched
@@ -26,13 +27,15 @@ Seen: TypeAlias = Callable[[str, str | None], None]
 @dataclass(slots=True)
 class _Open:
     connector: Connector
+    gate: Gate
     used: float
 
 
 class SourcePool:
     """Connectors by source and options, for one event loop. `environment` is what `{"env": NAME}` options read.
 
-    `seen` is told how each call to a source ended, and of sources that cannot be opened.
+    `seen` is told how each call to a source ended, and of sources that cannot be opened. Calls of all sources together
+    wait in `room`.
     A snapshot in which a source's options changed gets a connector of its own, while requests on an older snapshot keep
     theirs.
     """
@@ -42,10 +45,12 @@ class SourcePool:
         environment: Mapping[str, str],
         kinds: Mapping[str, ConnectorKind] = KINDS,
         seen: Seen | None = None,
+        room: Room | None = None,
     ) -> None:
         self._environment = environment
         self._kinds = kinds
         self._seen = seen
+        self._room = room or Room()
         self._by_options: dict[tuple[str, str, bytes], _Open] = {}
         self._latest: dict[str, tuple[Source, _Open]] = {}
         self._closing: set[asyncio.Task[None]] = set()
@@ -64,13 +69,18 @@ class SourcePool:
         identity = (source.key, source.kind, _canonical(source.options))
         entry = self._by_options.get(identity)
         if entry is None:
-            entry = self._by_options[identity] = _Open(self._open(source), now)
+            entry = self._by_options[identity] = self._open(source, now)
         entry.used = now
         self._latest[source.key] = source, entry
         if now - self._swept > _SWEEP_SECONDS:
             self._swept = now
             self._sweep(now)
         return entry.connector
+
+    @property
+    def waiting(self) -> int:
+        """How many operations wait for a source."""
+        return self._room.waiting
 
     async def close(self) -> None:
         """Closes every connector."""
@@ -79,7 +89,7 @@ class SourcePool:
         self._latest.clear()
         await asyncio.gather(*(entry.connector.close() for entry in entries), *self._closing)
 
-    def _open(self, source: Source) -> Connector:
+    def _open(self, source: Source, now: float) -> _Open:
         kind = self._kinds.get(source.kind)
         try:
             if kind is None:
@@ -90,11 +100,12 @@ class SourcePool:
             if self._seen is not None:
                 self._seen(source.key, ErrorCode.SOURCE_UNAVAILABLE.value)
             raise SourceUnavailable(source.key) from None
-        return connector if self._seen is None else Watched(connector, source.key, self._seen)
+        gate = Gate(source.key, connector.bounds.calls, connector.bounds.waiting, self._room)
+        return _Open(Watched(connector, source.key, gate, self._seen), gate, now)
 
     def _sweep(self, now: float) -> None:
         for identity, entry in list(self._by_options.items()):
-            if now - entry.used > IDLE_SECONDS:
+            if now - entry.used > IDLE_SECONDS and entry.gate.idle:
                 del self._by_options[identity]
                 latest = self._latest.get(identity[0])
                 if latest is not None and latest[1] is entry:

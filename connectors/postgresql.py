@@ -14,12 +14,13 @@ from pydantic import AliasChoices, Field, field_validator
 
 from connectors.columns import tables
 from connectors.failures import log_failure
-from connectors.options import Options, read
+from connectors.options import Options, WaitingOptions, read
 from connectors.postgresql_catalog import introspect, table_facts
 from connectors.postgresql_pool import ConnectionPool
 from connectors.protocol import (
     KEYS,
     Arguments,
+    Bounds,
     Capabilities,
     Row,
     SourceQuery,
@@ -66,7 +67,7 @@ _CHANGED = (asyncpg.SyntaxOrAccessError, asyncpg.InvalidCachedStatementError, St
 _FAILURES = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, StructureMismatch)
 
 
-class PoolOptions(Options):
+class PoolOptions(WaitingOptions):
     """`max`: connections at most, of each worker."""
 
     max: int = Field(default=8, ge=1, le=200)
@@ -94,6 +95,7 @@ class PostgreSQLConnector:
     def __init__(self, key: str, options: PostgreSQLOptions) -> None:
         self._key = key
         self._options = options
+        self.bounds = Bounds(options.pool.max, options.pool.waiting)
         self._dialect = PostgreSQLDialect()
         self._pool = ConnectionPool(self._connect, options.pool.max)
         self._bounds: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
@@ -120,7 +122,7 @@ class PostgreSQLConnector:
             raise SourceTimeout(self._key) from None
         except _FAILURES as error:
             log_failure(self._key, error, sqlstate=getattr(error, "sqlstate", None))
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=_reached(error)) from None
 
     async def introspect(self) -> list[TableStructure]:
         try:
@@ -130,7 +132,7 @@ class PostgreSQLConnector:
             raise SourceTimeout(self._key) from None
         except _FAILURES as error:
             log_failure(self._key, error, sqlstate=getattr(error, "sqlstate", None))
-            raise SourceUnavailable(self._key) from None
+            raise SourceUnavailable(self._key, reached=_reached(error)) from None
 
     async def close(self) -> None:
         await self._pool.close()
@@ -211,6 +213,11 @@ class _Compiled:
     valid_until: float
     facts: Facts
     statements: dict[bool, Statement]
+
+
+def _reached(error: BaseException) -> bool:
+    # Whether the server answered. What the driver does not take, a ValueError, was never sent: it says nothing ill.
+    return isinstance(error, ValueError) or not isinstance(error, (*_GONE, asyncpg.TooManyConnectionsError))
 
 
 async def _set_up(connection: Any) -> None:

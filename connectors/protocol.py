@@ -102,8 +102,8 @@ class SourceQuery:
     (aggregates, key batches of to-one relations). With `group_by` (maybe empty: one group over all rows) outputs are
     group expressions and aggregates; a group over no row exists only where `group_by` is empty.
 
-    `joined`: the rows come as one: the texts of the only output, a JsonOutput, in order with commas between (None of no
-    row), and how many there are. Never with `links` or `group_by`.
+    `joined`: the rows come as one: the texts of the only output, a JsonOutput, in order with commas between, in UTF-8
+    (None of no row), and how many there are. Never with `links` or `group_by`.
     """
 
     source: str
@@ -144,6 +144,17 @@ class Capabilities:
 
 
 @dataclass(frozen=True, slots=True)
+class Bounds:
+    """How much a source is asked at once: `calls` at most; `waiting` operations wait for their turn, at most.
+
+    `waiting` None: as many as the worker has room for.
+    """
+
+    calls: int
+    waiting: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class ColumnStructure:
     """A column as the source describes it. `type` is None where no scalar type fits."""
 
@@ -163,10 +174,24 @@ class TableStructure:
 
 
 class SourceUnavailable(TanglaiError):
-    """The source cannot be reached or answered against its declaration. Driver text stays in the log."""
+    """The source cannot be reached or answered against its declaration. Driver text stays in the log.
+
+    `reached`: it did answer, though not as it should; calls for other data may well be answered. `retry_after`: seconds
+    after which to try again.
+    """
+
+    def __init__(self, source: str, *, reached: bool = False, retry_after: int | None = None) -> None:
+        hint = {} if retry_after is None else {"retryAfter": retry_after}
+        super().__init__(ErrorCode.SOURCE_UNAVAILABLE, f"source `{source}` is unavailable", source=source, **hint)
+        self.reached = reached
+
+
+class SourceBusy(TanglaiError):
+    """More wait for the source than may, so the call was not made."""
 
     def __init__(self, source: str) -> None:
-        super().__init__(ErrorCode.SOURCE_UNAVAILABLE, f"source `{source}` is unavailable", source=source)
+        message = f"source `{source}` has more to do than it can"
+        super().__init__(ErrorCode.SOURCE_UNAVAILABLE, message, source=source, retryAfter=1)
 
 
 class SourceTimeout(TanglaiError):
@@ -187,10 +212,14 @@ class Connector(Protocol):
     """One open source. Safe for concurrent use within one event loop.
 
     A cancelled call cancels the work in the source. Raises SourceUnavailable, SourceTimeout and CapabilityMissing only.
+    Whoever calls keeps to `bounds` (connectors/pool.py does).
     """
 
     @property
     def capabilities(self) -> Capabilities: ...
+
+    @property
+    def bounds(self) -> Bounds: ...
 
     async def fetch(self, query: SourceQuery, arguments: Arguments, *, timeout: float) -> list[Row]:
         """Rows of `query` within `timeout` seconds, in its order; a tuple of outputs each.

@@ -1,9 +1,11 @@
-"""In charge of telling how the calls to a source end, so that supervision knows which sources are down."""
+"""In charge of a source's calls: each goes through the source's gate, and how it ends is told to whoever watches."""
 
 from collections.abc import Callable
 
+from connectors.gate import Gate
 from connectors.protocol import (
     Arguments,
+    Bounds,
     Capabilities,
     Connector,
     Row,
@@ -13,35 +15,67 @@ from connectors.protocol import (
     TableStructure,
 )
 
+STRUCTURE_SECONDS = 60.0
+"""How long a look at the structure waits for its turn, at most."""
+
 
 class Watched:
-    """A connector whose calls are told to `seen`: the source's key, and an error code where the source did not answer.
+    """A connector behind `gate` whose calls are told to `seen`: the source's key, and an error code where it failed.
 
-    A call that is cancelled, or that the source could never answer, tells nothing of how the source is doing.
+    A call that is cancelled, that got no turn, or that the source could never answer, tells nothing of how the source
+    is doing.
     """
 
-    __slots__ = ("_connector", "_key", "_seen")
+    __slots__ = ("_connector", "_gate", "_key", "_seen")
 
-    def __init__(self, connector: Connector, key: str, seen: Callable[[str, str | None], None]) -> None:
+    def __init__(
+        self, connector: Connector, key: str, gate: Gate, seen: Callable[[str, str | None], None] | None
+    ) -> None:
         self._connector = connector
         self._key = key
+        self._gate = gate
         self._seen = seen
 
     @property
     def capabilities(self) -> Capabilities:
         return self._connector.capabilities
 
+    @property
+    def bounds(self) -> Bounds:
+        return self._connector.bounds
+
     async def fetch(self, query: SourceQuery, arguments: Arguments, *, timeout: float) -> list[Row]:
+        gate = self._gate
+        if gate.running < gate.allowed:
+            gate.running += 1
+        else:
+            timeout = await gate.turn(timeout)
         try:
             rows = await self._connector.fetch(query, arguments, timeout=timeout)
         except (SourceUnavailable, SourceTimeout) as error:
-            self._seen(self._key, error.code.value)
+            self._failed(error)
             raise
-        self._seen(self._key, None)
+        else:
+            if gate.failures:
+                gate.answered()
+        finally:
+            gate.leave()
+        if self._seen is not None:
+            self._seen(self._key, None)
         return rows
 
+    def _failed(self, error: SourceUnavailable | SourceTimeout) -> None:
+        if isinstance(error, SourceUnavailable) and error.reached:
+            self._gate.answered()
+        else:
+            self._gate.missed(refused=isinstance(error, SourceUnavailable))
+        if self._seen is not None:
+            self._seen(self._key, error.code.value)
+
     async def introspect(self) -> list[TableStructure]:
-        return await self._connector.introspect()
+        async with self._gate.passing(STRUCTURE_SECONDS):
+            return await self._connector.introspect()
 
     async def close(self) -> None:
+        self._gate.close()
         await self._connector.close()

@@ -25,6 +25,7 @@ from connectors.http import HttpKind
 from connectors.postgresql import PostgreSQLKind
 from connectors.protocol import (
     Arguments,
+    Bounds,
     Capabilities,
     Connector,
     JsonNode,
@@ -125,6 +126,7 @@ class Subject:
 class MemoryConnector:
     """The reference evaluator as a source."""
 
+    bounds = Bounds(8)
     capabilities = Capabilities(predicates=True, nested=True)
 
     async def fetch(self, query: SourceQuery, arguments: Arguments, *, timeout: float) -> list[Row]:

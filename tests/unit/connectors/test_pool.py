@@ -10,7 +10,7 @@ import structlog
 
 from connectors import pool as pools
 from connectors.pool import SourcePool
-from connectors.protocol import Arguments, Capabilities, Row, SourceQuery, SourceUnavailable, TableStructure
+from connectors.protocol import Arguments, Bounds, Capabilities, Row, SourceQuery, SourceUnavailable, TableStructure
 from connectors.registry import KINDS
 from tanglai.catalogue.model import Source, Zone
 from tests.capture import captured_logs
@@ -19,6 +19,7 @@ from tests.capture import captured_logs
 class Recorded:
     """A connector that knows whether it is closed."""
 
+    bounds = Bounds(8)
     capabilities = Capabilities(predicates=True, nested=True)
     closed = False
 

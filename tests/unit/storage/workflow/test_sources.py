@@ -9,6 +9,7 @@ import pytest
 from connectors.pool import SourcePool
 from connectors.protocol import (
     Arguments,
+    Bounds,
     Capabilities,
     CapabilityMissing,
     Row,
@@ -30,6 +31,7 @@ QUERY = SourceQuery("people", None, "resident", ())
 class Shaky:
     """A connector that fails as it is told to."""
 
+    bounds = Bounds(8)
     capabilities = Capabilities(predicates=True, nested=True)
     fault: BaseException | None = None
 

@@ -19,6 +19,7 @@ from authz.decide import Asking, MaskKey, choose_purpose
 from authz.explain import AccessReport, explain
 from authz.visible import VisibleRelation
 from authz.words import Language
+from connectors.lines import CALLER, Caller
 from connectors.pool import SourcePool
 from resolvers.caches import Decisions, Plans
 from resolvers.cells import Refused
@@ -174,6 +175,7 @@ class Gateway:
         try:
             moment = await self._replica.confirm()
             request = replace(request, principal=as_of(moment.snapshot, request.principal))
+            CALLER.set(Caller(request.principal.department.code))
         except TanglaiError as error:
             return answer_refused([bare(error, request.request_id)], error.code)
         served = await self._serve(moment.snapshot)

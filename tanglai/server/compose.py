@@ -13,6 +13,7 @@ from pathlib import Path
 from starlette.applications import Starlette
 
 from authz.decide import MaskKey
+from connectors.gate import Room
 from connectors.pool import SourcePool
 from connectors.webhooks import WebhookClient
 from resolvers.gateway import Gateway
@@ -71,6 +72,7 @@ class Node:
         self._replica: Replica | None = None
         self._desk: Desk | None = None
         self.audit: AuditLog | None = None
+        self.sources: SourcePool | None = None
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         return await self._started().execute(request)
@@ -131,7 +133,8 @@ class Node:
         stack.push_async_callback(database.close)
         watch = SourceWatch(settings.node)
         await stack.enter_async_context(watch.keeping(database))
-        sources = SourcePool(self._environment, seen=watch.saw)
+        room = Room((settings.max_concurrent + 1) // 2)  # whatever hangs, half of what may run is for other sources
+        sources = self.sources = SourcePool(self._environment, seen=watch.saw, room=room)
         stack.push_async_callback(sources.close)
         self.audit = AuditLog(database.pool, queue=settings.audit_queue, patience=settings.audit_seconds)
         stack.push_async_callback(self.audit.close)
@@ -272,6 +275,11 @@ def compose(
         ("refused", "Audit records that could not be written", lambda audit: audit.refused),
     ):
         observations.watch(f"tanglai_audit_{name}", text, partial(_of_audit, node, value))
+    observations.watch(
+        "tanglai_sources_waiting",
+        "Operations that wait for a source",
+        lambda: node.sources.waiting if node.sources is not None else 0,
+    )
     demo = DemoRoutes(session, issuer) if session is not None and issuer is not None else None
     entrance = Entrance(TokenVerifier(keys, issuer=issuer_name, audience=settings.audience), node.snapshot)
     spreadsheets = SpreadsheetRoutes(node, entrance, settings)

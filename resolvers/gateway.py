@@ -3,10 +3,10 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 from graphql import (
@@ -23,7 +23,7 @@ from connectors.lines import CALLER, Caller
 from connectors.pool import SourcePool
 from resolvers.caches import Decisions, Plans
 from resolvers.cells import Refused
-from resolvers.document import Document, Documents, InvalidDocument, Operation, coerce_variables
+from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
 from resolvers.execution import Delivered, Execution
 from resolvers.limits import Limits
@@ -42,6 +42,7 @@ from resolvers.subscriptions import Subscriptions, is_subscription
 from resolvers.under_way import (
     Context,
     Prepared,
+    Read,
     Refusal,
     Served,
     Uses,
@@ -73,6 +74,9 @@ from tanglai.storage.workflow.feed import Feed
 from tanglai.storage.workflow.webhooks import Hooks
 
 _log = logging.getLogger(__name__)
+
+A = TypeVar("A")
+E = TypeVar("E", bound=Execution)
 
 
 class Gateway:
@@ -170,6 +174,16 @@ class Gateway:
         return self._subscriptions.responses(request)
 
     async def _execute(self, request: GraphQLRequest, stream: Stream | None) -> GraphQLResponse:
+        return await self._asked(request, self._answer, stream)
+
+    async def _asked(
+        self,
+        request: GraphQLRequest,
+        answer: Callable[[Context], Awaitable[A]],
+        stream: Stream | None = None,
+        kind: str = "text",
+    ) -> A | GraphQLResponse:
+        """What `answer` gives, or the response to whatever refuses the operation, with its record."""
         began = time.perf_counter()
         language: Language = "zh" if request.language == "zh" else "en"
         try:
@@ -180,9 +194,9 @@ class Gateway:
             return answer_refused([bare(error, request.request_id)], error.code)
         served = await self._serve(moment.snapshot)
         messages = Messages(moment.snapshot, language, request.request_id)
-        context = Context(request, began, moment, served, messages, stream)
+        context = Context(request, began, moment, served, messages, stream, kind=kind)
         try:
-            return await self._answer(context)
+            return await answer(context)
         except Refusal as refusal:
             return await self._refuse(context, refusal)
         except InvalidDocument as invalid:
@@ -196,11 +210,24 @@ class Gateway:
             return await self._refuse(context, Refusal((messages.error(failure),), failure.code))
 
     async def _answer(self, context: Context) -> GraphQLResponse:
+        refuse_denials = refuses_denials(context.request.extensions)
+        read = await self._read(context)
+        prepared: Prepared[Execution] | None = None
+        if read.planned:
+            prepared = await self._prepare(context, read, refuse_denials, Execution)
+        try:
+            delivered, rest = await asyncio.gather(_run(prepared), self._fixed(context, read))
+        finally:
+            if prepared is not None:
+                prepared.settle()
+        return await self._respond(context, read.collector, prepared.plan if prepared else None, delivered, rest)
+
+    async def _read(self, context: Context) -> Read:
+        """What the operation asks for and what its principal is shown. Raises what refuses it."""
         request, snapshot = context.request, context.moment.snapshot
         context.purpose = choose_purpose(
             request.principal, snapshot, request.purpose, text_extension(request.extensions, "purpose")
         )
-        refuse_denials = refuses_denials(request.extensions)
         document = context.document = context.served.documents.document(request.query)
         operation = context.operation = document.operation(request.operation_name)
         if request.read_only and operation.kind is not OperationType.QUERY:
@@ -215,44 +242,28 @@ class Gateway:
         collector = Collector(schema, document.fragments, slotted.values)
         planned, fixed = self._partition(context, collector, slotted)
         context.paths = tuple(selected.key for selected in planned)
-        prepared: Prepared | None = None
-        if planned:
-            prepared = await self._prepare(context, planned, collector, slotted, visible, refuse_denials)
-        try:
-            delivered, rest = await asyncio.gather(
-                _run(prepared), self._fixed(context, fixed, document, operation, grants)
-            )
-        finally:
-            if prepared is not None:
-                prepared.settle()
-        return await self._respond(context, collector, prepared.plan if prepared else None, delivered, rest)
+        return Read(document, operation, slotted, collector, visible, grants, planned, fixed)
 
     async def _prepare(
-        self,
-        context: Context,
-        planned: Sequence[Selected],
-        collector: Collector,
-        slotted: SlottedVariables,
-        visible: Callable[[Resource], VisibleRelation],
-        refuse_denials: bool,
-    ) -> "Prepared":
+        self, context: Context, read: Read, refuse_denials: bool, execute: Callable[..., E]
+    ) -> Prepared[E]:
         """The plan, ready to run, with what it can use of quotas reserved; without the grants that are short.
 
-        Raises what refuses the operation; then nothing is held.
+        `execute` makes the execution. Raises what refuses the operation; then nothing is held.
         """
         snapshot = context.moment.snapshot
         reservation: Reservation | None = None
         short: frozenset[str] = frozenset()
         try:
             while True:
-                plan = self._plan(context, planned, collector, slotted, exhausted(visible, short, snapshot))
+                plan = self._plan(context, read, exhausted(read.visible, short, snapshot))
                 context.uses = plan.uses
                 if refuse_denials and plan.errors:
                     errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
                     raise Refusal(errors, plan.errors[0].denial.code)
-                execution = Execution(
+                execution = execute(
                     plan,
-                    slotted.arguments,
+                    read.slotted.arguments,
                     snapshot,
                     self._sources,
                     self._seals,
@@ -335,45 +346,29 @@ class Gateway:
             self._id_kind,
         )
 
-    def _plan(
-        self,
-        context: Context,
-        planned: Sequence[Selected],
-        collector: Collector,
-        slotted: SlottedVariables,
-        visible: Callable[[Resource], VisibleRelation],
-    ) -> Plan:
+    def _plan(self, context: Context, read: Read, visible: Callable[[Resource], VisibleRelation]) -> Plan:
         """The cached plan, or a new one."""
-        assert context.document is not None
-        assert context.operation is not None
         plans, resources = context.served.plans, context.moment.snapshot.resources
-        key = (context.document.hash, context.operation.name, slotted.shape)
+        key = (read.document.hash, read.operation.name, read.slotted.shape)
         plan = plans.find(key, resources, visible)
         if plan is None:
-            planning = self._planning(context, collector, slotted, visible)
+            planning = self._planning(context, read.collector, read.slotted, visible)
             context.uses = Uses(planning)
-            plan = plan_operation(planning, root_type(context.served.schema, context.operation), planned)
+            plan = plan_operation(planning, root_type(context.served.schema, read.operation), read.planned)
             plans.keep(key, plan, resources, visible)
         return plan
 
-    async def _fixed(
-        self,
-        context: Context,
-        fixed: Sequence[Selected],
-        document: Document,
-        operation: Operation,
-        grants: tuple[Grant, ...],
-    ) -> ExecutionResult | None:
+    async def _fixed(self, context: Context, read: Read) -> ExecutionResult | None:
         """The fixed part, by graphql-core, on the operation without the planned roots."""
-        if not fixed:
+        if not read.fixed:
             return None
-        nodes = tuple(node for selected in fixed for node in selected.nodes)
-        rest = replace_selections(operation, nodes)
+        nodes = tuple(node for selected in read.fixed for node in selected.nodes)
+        rest = replace_selections(read.operation, nodes)
         request = context.request
         return await execute_fixed(
             context.served.schema.graphql,
-            DocumentNode(definitions=(rest, *document.fragments.values())),
-            self._request_context(context, grants),
+            DocumentNode(definitions=(rest, *read.document.fragments.values())),
+            self._request_context(context, read.grants),
             request.variables,
         )
 
@@ -471,7 +466,7 @@ class Gateway:
                 purpose=context.purpose,
                 operation_name=context.operation.name if context.operation else None,
                 operation_hash=context.document.hash if context.document else text_hash(request.query),
-                document_kind="text",
+                document_kind=context.kind,
                 paths=context.paths,
                 items={code: tuple(sorted(names)) for code, names in context.uses.items()},
                 grants=context.grants,
@@ -480,6 +475,7 @@ class Gateway:
                 codes=tuple(dict.fromkeys(code.value for code in codes)),
                 duration_us=int((time.perf_counter() - context.began) * 1_000_000),
                 node=self._node,
+                export=context.export,
             )
         )
 
@@ -503,5 +499,5 @@ def _undecided(resource: Resource) -> VisibleRelation:
     raise AssertionError(f"no decision is taken on {resource.code} here")
 
 
-async def _run(prepared: Prepared | None) -> Delivered | None:
+async def _run(prepared: Prepared[Execution] | None) -> Delivered | None:
     return await prepared.execution.run() if prepared is not None else None

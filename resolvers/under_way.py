@@ -1,13 +1,14 @@
 """In charge of what an operation is while it is on its way through the gateway."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import orjson
 from graphql import GraphQLObjectType, SelectionSetNode
 
+from authz.visible import VisibleRelation
 from resolvers.caches import Plans
 from resolvers.document import Document, Documents, Operation
 from resolvers.execution import Execution
@@ -15,11 +16,16 @@ from resolvers.messages import STATUS, Messages
 from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.requests import GraphQLRequest, GraphQLResponse
+from resolvers.selection import Collector, Selected
+from resolvers.values import SlottedVariables
 from schema.context import Stream
 from schema.unified import UnifiedSchema
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+from tanglai.catalogue.model import Grant, Resource
 from tanglai.storage.quota_ledger import Reservation
 from tanglai.storage.replica import Moment
+
+E = TypeVar("E", bound=Execution)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,14 +54,30 @@ class Context:
     uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
     grants: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
+    kind: str = "text"
+    export: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class Read:
+    """An operation that is read: what it selects, and what its principal is shown."""
+
+    document: Document
+    operation: Operation
+    slotted: SlottedVariables
+    collector: Collector
+    visible: Callable[[Resource], VisibleRelation]
+    grants: tuple[Grant, ...]
+    planned: Sequence[Selected]
+    fixed: Sequence[Selected]
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared(Generic[E]):
     """A plan that may run now."""
 
     plan: Plan
-    execution: Execution
+    execution: E
     reservation: Reservation | None
 
     def settle(self) -> None:

@@ -54,8 +54,8 @@ fuzz: $(VENV)/.dev  ## random operations against the oracle for SECONDS=n; START
 workflows: $(VENV)/.dev  ## random people act through all workflows against a model for SECONDS=n; START=seed
 	@$(BIN)/python -m tests.property.workflows $(or $(SECONDS),60) $(START)
 
-bench: $(VENV)/.dev  ## measures; CASE=start, CASE=freshness or CASE=workflow runs one case
-	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE))
+bench: $(VENV)/.dev  ## measures; CASE=name one case, ROUNDS=n, SECONDS=n; COMPARE=ref: this program beside that of a commit
+	@$(BIN)/python -m benchmarks $(if $(CASE),--case $(CASE)) $(if $(ROUNDS),--rounds $(ROUNDS)) $(if $(SECONDS),--seconds $(SECONDS)) $(if $(COMPARE),--compare $(COMPARE))
 
 workbench: ## rebuilds the workbench's assets (needs npm)
 	cd workbench && npm ci && npm run build

@@ -2,11 +2,18 @@
 
 import argparse
 import json
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from benchmarks import freshness, start, workflow
+from benchmarks.speed import run as speed
+from benchmarks.speed.cases import CASES as SPEED
+from benchmarks.speed.load import LoadError
+from benchmarks.speed.platform import PlatformError
+from benchmarks.speed.processes import SubjectError
+from tanglai.storage.embedded import EmbeddedPostgresError
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
@@ -14,25 +21,61 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "freshness": freshness.run,
     "workflow": workflow.run,
 }
+"""Cases that stand alone; those of `benchmarks.speed.cases` share what they are measured with."""
 
 
 def main() -> int:
-    """Runs the named case, or all. Exit code 1 when a bar is missed."""
+    """Runs the named case, or all. Exit code 1 when a bar is missed, 2 when something could not be measured."""
     parser = argparse.ArgumentParser(prog="make bench", description="Measures Tanglai on this machine.")
-    parser.add_argument("--case", choices=sorted(CASES), help="one case; all when left out")
+    parser.add_argument("--case", choices=sorted({*CASES, *SPEED}), help="one case; all when left out")
+    parser.add_argument("--rounds", type=int, default=speed.ROUNDS, help="rounds of the cases of speed")
+    parser.add_argument("--seconds", type=float, default=speed.SECONDS, help="of load on each subject, each round")
+    parser.add_argument("--compare", metavar="REF", help="measure this commit beside, and nothing else")
+    parser.add_argument("--subjects", help="names separated by commas: these alone, and no results are written")
+    parser.add_argument("--state", type=Path, help="folder of the data of the cases of speed; `.bench` by default")
     arguments = parser.parse_args()
+    options = speed.Options(
+        rounds=arguments.rounds,
+        seconds=arguments.seconds,
+        subjects=tuple(arguments.subjects.split(",")) if arguments.subjects else None,
+        compare=arguments.compare,
+        state=arguments.state,
+    )
+    kept = options.subjects is None and options.compare is None
     missed = False
-    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
-    for name in [arguments.case] if arguments.case else sorted(CASES):
-        print(f"{name}: measuring", flush=True)
-        figures = CASES[name]()
-        results["cases"][name] = figures
-        for key, value in figures.items():
-            print(f"  {key}: {value}")
-        missed = missed or not figures["met"]
-    RESULTS.parent.mkdir(exist_ok=True)
-    RESULTS.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    try:
+        for name, figures in _measured(arguments.case, options):
+            missed = missed or not figures["met"]
+            if kept:
+                _keep(name, figures)
+    except (LoadError, PlatformError, SubjectError, EmbeddedPostgresError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
     return 1 if missed else 0
+
+
+def _measured(case: str | None, options: speed.Options) -> Iterator[tuple[str, dict[str, Any]]]:
+    wanted = [case] if case else [*SPEED, *sorted(CASES)]
+    yield from speed.run([name for name in wanted if name in SPEED], options)
+    for name in wanted:
+        if name in CASES and options.compare is None:
+            print(f"{name}: measuring", flush=True)
+            figures = CASES[name]()
+            for key, value in figures.items():
+                print(f"  {key}: {value}")
+            yield name, figures
+
+
+def _keep(name: str, figures: dict[str, Any]) -> None:
+    # Read again each time: another case may be measured beside.
+    results = json.loads(RESULTS.read_text()) if RESULTS.exists() else {"cases": {}}
+    results["cases"][name] = figures
+    if name in SPEED:
+        results["machine"] = speed.machine()
+    RESULTS.parent.mkdir(exist_ok=True)
+    fresh = RESULTS.with_suffix(".tmp")
+    fresh.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
+    fresh.replace(RESULTS)
 
 
 if __name__ == "__main__":

@@ -2,8 +2,9 @@
 
 import asyncio
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from threading import Lock, local
 from typing import Any, TypeVar
@@ -31,6 +32,7 @@ from connectors.protocol import (
 from connectors.sql.dialect import StructureMismatch, TableFacts
 from connectors.sql.duckdb import DuckDBDialect
 from connectors.sql.statement import Statement, compile_query
+from connectors.streams import FIRST_ROWS, next_size
 
 _T = TypeVar("_T")
 
@@ -119,6 +121,34 @@ class FilesConnector:
             log_failure(self._key, error)
             raise SourceUnavailable(self._key, reached=True) from None
 
+    async def stream(
+        self, query: SourceQuery, arguments: Arguments, *, size: int, timeout: float
+    ) -> AsyncGenerator[list[Row], None]:
+        """See `Streaming`. DuckDB sorts within its own bound of memory and gives the rows from there."""
+        if reads_other_tables(query):
+            raise CapabilityMissing(self._key, _OTHER_TABLES)
+        try:
+            async with asyncio.timeout(timeout):
+                loaded = await self._loaded(query.table, self._options_of(query))
+                statement = self._statement(query, loaded)
+                parameters = statement.parameters(arguments)
+                # A cursor of its own: between two parts its worker reads for others.
+                own = await self._in_worker(lambda cursor: cursor.cursor())
+                await self._in_worker(lambda cursor: cursor.execute(statement.text, parameters), own)
+                fetched = await self._in_worker(partial(_more, min(size, FIRST_ROWS)), own)
+            while fetched:
+                rows = statement.rows(fetched, arguments)
+                count = next_size(rows, size)
+                yield rows
+                del rows, fetched
+                async with asyncio.timeout(timeout):
+                    fetched = await self._in_worker(partial(_more, count), own)
+        except TimeoutError:
+            raise SourceTimeout(self._key) from None
+        except _FAILURES as error:
+            log_failure(self._key, error)
+            raise SourceUnavailable(self._key) from None
+
     async def introspect(self) -> list[TableStructure]:
         try:
             async with asyncio.timeout(_STRUCTURE_SECONDS):
@@ -147,9 +177,7 @@ class FilesConnector:
             self._scratch.cleanup()
 
     async def _fetch(self, query: SourceQuery, arguments: Arguments) -> list[Row]:
-        options = self._file_options.get(query)
-        if options is None:
-            options = self._file_options[query] = validated(FileOptions, dict(query.options))
+        options = self._options_of(query)
         loaded = await self._loaded(query.table, options)
         try:
             return await self._rows(query, loaded, arguments)
@@ -159,19 +187,28 @@ class FilesConnector:
                 raise
             return await self._rows(query, again, arguments)  # the files changed under the first try
 
+    def _options_of(self, query: SourceQuery) -> FileOptions:
+        options = self._file_options.get(query)
+        if options is None:
+            options = self._file_options[query] = validated(FileOptions, dict(query.options))
+        return options
+
     async def _rows(self, query: SourceQuery, loaded: Loaded, arguments: Arguments) -> list[Row]:
-        known = self._statements.get(query)
-        if known is None or known[0] is not loaded.facts:
-            facts = {(query.namespace, query.table): loaded.facts}
-            known = loaded.facts, compile_query(query, self._dialect, facts)
-            self._statements[query] = known
-        statement = known[1]
+        statement = self._statement(query, loaded)
         parameters = statement.parameters(arguments)
 
         def run(cursor: duckdb.DuckDBPyConnection) -> list[Row]:
             return statement.rows(cursor.execute(statement.text, parameters).fetchall(), arguments)
 
         return await self._in_worker(run)
+
+    def _statement(self, query: SourceQuery, loaded: Loaded) -> Statement:
+        known = self._statements.get(query)
+        if known is None or known[0] is not loaded.facts:
+            facts = {(query.namespace, query.table): loaded.facts}
+            known = loaded.facts, compile_query(query, self._dialect, facts)
+            self._statements[query] = known
+        return known[1]
 
     async def _loaded(self, pattern: str, options: FileOptions) -> Loaded:
         loaded = await self._in_worker(lambda cursor: self._known_tables().current(pattern, options))
@@ -191,11 +228,13 @@ class FilesConnector:
         if not task.cancelled():
             task.exception()  # who waited has it
 
-    async def _in_worker(self, work: Callable[[duckdb.DuckDBPyConnection], _T]) -> _T:
+    async def _in_worker(
+        self, work: Callable[[duckdb.DuckDBPyConnection], _T], cursor: duckdb.DuckDBPyConnection | None = None
+    ) -> _T:
         job = _Job()
         loop = asyncio.get_running_loop()
         await self._free.acquire()
-        future = loop.run_in_executor(self._executor, lambda: job.run(self._cursor(), work))
+        future = loop.run_in_executor(self._executor, lambda: job.run(cursor or self._cursor(), work))
         self._running.add(future)
         future.add_done_callback(self._ended)
         try:
@@ -255,6 +294,11 @@ class FilesConnector:
         database.execute("SET lock_configuration = true")
         self._tables = FileTables(folder, scratch)
         self._database = database
+
+
+def _more(count: int, cursor: duckdb.DuckDBPyConnection) -> list[Any]:
+    rows: list[Any] = cursor.fetchmany(count)
+    return rows
 
 
 _OTHER_TABLES = "look into several files in one call"

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
@@ -32,6 +32,7 @@ from connectors.sql.dialect import StructureMismatch, TableFacts
 from connectors.sql.expressions import Facts
 from connectors.sql.postgresql import PostgreSQLDialect
 from connectors.sql.statement import Statement, compile_query
+from connectors.streams import FIRST_ROWS, next_size
 from tanglai.catalogue.expressions import Slot
 
 _SESSION = {
@@ -54,6 +55,7 @@ _DAYS = _EPOCH.toordinal()
 _TICK = timedelta(microseconds=1)
 _FACTS_SECONDS = 60.0
 _STRUCTURE_SECONDS = 60.0
+_END_SECONDS = 5.0
 _GONE = (
     asyncpg.ConnectionDoesNotExistError,
     asyncpg.ConnectionFailureError,
@@ -99,6 +101,7 @@ class PostgreSQLConnector:
         self._dialect = PostgreSQLDialect()
         self._pool = ConnectionPool(self._connect, options.pool.max)
         self._bounds: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
+        self._ending: set[asyncio.Task[None]] = set()
         self._facts: dict[tuple[str | None, str], tuple[float, TableFacts]] = {}
         self._compiled: WeakKeyDictionary[SourceQuery, _Compiled] = WeakKeyDictionary()
 
@@ -134,7 +137,71 @@ class PostgreSQLConnector:
             log_failure(self._key, error, sqlstate=getattr(error, "sqlstate", None))
             raise SourceUnavailable(self._key, reached=_reached(error)) from None
 
+    async def stream(
+        self, query: SourceQuery, arguments: Arguments, *, size: int, timeout: float
+    ) -> AsyncGenerator[list[Row], None]:
+        """See `Streaming`. One transaction, which sees one state of the database, and one statement read in parts."""
+        reading: _Reading | None = None
+        try:
+            async with asyncio.timeout(timeout):
+                try:
+                    reading = await self._begun(query, arguments, timeout)
+                except _CHANGED:
+                    self._forget()
+                    reading = await self._begun(query, arguments, timeout)
+                except _GONE as error:
+                    if isinstance(error, ValueError):
+                        raise
+                    self._forget()
+                    self._pool.expire()
+                    reading = await self._begun(query, arguments, timeout)
+                fetched = await reading.cursor.fetch(min(size, FIRST_ROWS))
+            while fetched:
+                rows = reading.statement.rows(fetched, arguments)
+                count = next_size(rows, size)
+                yield rows
+                del rows, fetched
+                async with asyncio.timeout(timeout):
+                    fetched = await reading.cursor.fetch(count)
+        except (TimeoutError, asyncpg.QueryCanceledError):
+            raise SourceTimeout(self._key) from None
+        except _FAILURES as error:
+            log_failure(self._key, error, sqlstate=getattr(error, "sqlstate", None))
+            raise SourceUnavailable(self._key, reached=_reached(error)) from None
+        finally:
+            if reading is not None:
+                self._end(reading.connection)
+
+    async def _begun(self, query: SourceQuery, arguments: Arguments, timeout: float) -> "_Reading":
+        statement = await self._statement(query, arguments, timeout)
+        connection = await self._pool.acquire()
+        try:
+            await connection.execute(_begin(timeout))
+            cursor = await connection.cursor(statement.text, *statement.parameters(arguments))
+        except BaseException:
+            self._end(connection)
+            raise
+        return _Reading(connection, statement, cursor)
+
+    def _end(self, connection: Any) -> None:
+        # A task, for whoever closes or cancels a stream does not wait.
+        task = asyncio.get_running_loop().create_task(self._ended(connection))
+        self._ending.add(task)
+        task.add_done_callback(self._ending.discard)
+
+    async def _ended(self, connection: Any) -> None:
+        """Gives back the connection of a stream, once its transaction is over."""
+        try:
+            async with asyncio.timeout(_END_SECONDS):
+                await connection.execute("ROLLBACK")
+        except Exception:
+            connection.terminate()
+        finally:
+            self._pool.release(connection)
+
     async def close(self) -> None:
+        if self._ending:
+            await asyncio.wait(self._ending, timeout=_END_SECONDS)
         await self._pool.close()
 
     async def _fetch(self, query: SourceQuery, arguments: Arguments, timeout: float) -> list[Row]:
@@ -204,6 +271,24 @@ class PostgreSQLConnector:
     def _forget(self) -> None:
         self._facts.clear()
         self._compiled.clear()
+
+
+def _begin(timeout: float) -> str:
+    # The server ends the transaction by itself, should this process stand still or be gone.
+    return (
+        "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY; "
+        f"SET LOCAL statement_timeout = {int(timeout * 2000)}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {int(timeout * 4000)}"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Reading:
+    """A statement that is read in parts."""
+
+    connection: Any
+    statement: Statement
+    cursor: Any
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,6 +15,9 @@ from benchmarks.speed.contract import Call, Draw, Subject
 from benchmarks.start import free_port
 
 _READY_SECONDS = 60.0
+_SETTLE_SECONDS = 30.0
+_SLICE, _QUIET = 0.5, 0.1
+_TICKS = os.sysconf("SC_CLK_TCK")
 
 
 class SubjectError(RuntimeError):
@@ -74,6 +77,22 @@ class Running:
                     raise SubjectError(f"`{self.subject.name}` did not start, see `{self._log}`") from error
                 time.sleep(0.1)
 
+    def settle(self) -> None:
+        """Until it works no more: a server goes on with requests whose clients went away, at the cost of the next one.
+
+        Half a minute at most. Where processes do not tell what they used, one pause must do.
+        """
+        used = _used(self.pid)
+        if used is None:
+            time.sleep(_SLICE)
+            return
+        deadline = time.monotonic() + _SETTLE_SECONDS
+        while time.monotonic() < deadline:
+            time.sleep(_SLICE)
+            before, used = used, _used(self.pid)
+            if used is None or used - before <= _SLICE * _QUIET:
+                return
+
     def rows(self, draw: Draw) -> list[dict[str, Any]]:
         """Its answer to `draw`."""
         return self.subject.rows(draw.case, self.ask(self.subject.call(draw)))
@@ -87,3 +106,12 @@ class Running:
         except urllib.error.HTTPError as error:
             text = error.read().decode(errors="replace")
             raise SubjectError(f"`{self.subject.name}` answered {error.code}: {text}") from None
+
+
+def _used(pid: int) -> float | None:
+    """Processor seconds of a process; None where Linux's /proc is not there."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return (int(fields[11]) + int(fields[12])) / _TICKS

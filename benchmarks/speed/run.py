@@ -20,6 +20,8 @@ from benchmarks.speed.processes import SubjectError
 
 ROUNDS, SECONDS = 6, 3.0
 WARM_UP_SECONDS = 2.0
+_ROUND_LATENCIES = 4
+"""A round is at least so many times as long as its subject's latency: what is under way at its end is not counted."""
 _COMPARED = 5
 
 
@@ -58,17 +60,20 @@ def _measure(field: Field, case: Case, options: Options) -> dict[str, Any]:
     check(field, case, names)
 
     def load(name: str, seconds: float) -> Figures:
+        running = field.running[name]
         try:
-            return drive(field.running[name].url, tables[name], connections=case.connections, seconds=seconds)
+            found = drive(running.url, tables[name], connections=case.connections, seconds=seconds)
         except LoadError as error:
             raise LoadError(f"`{name}` in `{case.name}`: {error}") from error
+        running.settle()
+        return found
 
-    for name in names:
-        load(name, WARM_UP_SECONDS)
+    warm = {name: load(name, WARM_UP_SECONDS) for name in names}
+    seconds = {name: max(options.seconds, _ROUND_LATENCIES * warm[name].p50_ms / 1e3) for name in names}
     rounds: list[dict[str, Figures]] = []
     for _ in range(options.rounds):
         order = random.sample(names, len(names))
-        rounds.append({name: load(name, options.seconds) for name in order})
+        rounds.append({name: load(name, seconds[name]) for name in order})
     check(field, case, names)
     missing = {name: reason for name, reason in field.missing.items() if name in case.bars}
     result = figures.summary(case, rounds, missing)

@@ -21,12 +21,18 @@ from tanglai.catalogue.scalars import ScalarType
 class Component:
     """Resources that relations link, over however many steps, ordered by code, with their types.
 
-    INVARIANT: the types of a component refer to no type of another one, so that they can be kept together.
+    INVARIANT: the types of a component refer to no type of another one, so that they can be kept together; what uses
+    the types holds the component, by way of its schema. Where the last schema lets go of it, the types, which refer to
+    each other, come apart at once: a node does not look for cycles among what it keeps for long.
     """
 
     words: tuple[ResourceWords, ...]
     members: tuple[ResourceTypes, ...]
     types: tuple[GraphQLNamedType, ...]
+
+    def __del__(self) -> None:
+        for member in self.members:
+            member.dissolve()
 
     def fits(self, resources: tuple[Resource, ...], words: tuple[ResourceWords, ...]) -> bool:
         """Whether building `resources` with `words` would give these types again."""

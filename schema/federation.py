@@ -11,6 +11,7 @@ from graphql import (
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLScalarType,
+    GraphQLSchema,
     GraphQLString,
     GraphQLUnionType,
 )
@@ -41,13 +42,15 @@ class FederationPart:
     types: tuple[GraphQLNamedType, ...]
 
 
-def federation_part(data: DataTypes, sdl: Callable[[], str]) -> FederationPart:
+def federation_part(data: DataTypes, sdl: Callable[[GraphQLSchema], str]) -> FederationPart:
     """`_service`, and where some resource has a key, `_entities`."""
     service = GraphQLObjectType(
         "_Service",
         {
             "sdl": GraphQLField(
-                GraphQLNonNull(GraphQLString), resolve=lambda *_: sdl(), description="The text of the subgraph."
+                GraphQLNonNull(GraphQLString),
+                resolve=lambda _, info: sdl(info.schema),
+                description="The text of the subgraph.",
             )
         },
         description="What a router needs to know of this graph.",

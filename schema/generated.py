@@ -266,6 +266,12 @@ class ResourceTypes:
             if kind is not None:
                 yield kind
 
+    def dissolve(self) -> None:
+        """Ends it: its types lose everything, so that nothing refers to itself any more."""
+        for kind in [part for part in vars(self).values() if isinstance(part, GraphQLNamedType)]:
+            vars(kind).clear()
+        vars(self).clear()
+
     @cached_property
     def items(self) -> _Items:
         return _Items(self.resource)

@@ -34,6 +34,29 @@ _SHAREABLE = frozenset({"PageInfo"})
 """Object types that all graphs of this kind have alike."""
 
 
+class Texts:
+    """Both texts of one schema, printed when they are first asked for.
+
+    The schema is handed in and not held, so that it does not refer to itself.
+    """
+
+    def __init__(self, snapshot: Snapshot, rules: RuleSet) -> None:
+        self._snapshot = snapshot
+        self._rules = rules
+        self._sdl: str | None = None
+        self._federation: str | None = None
+
+    def sdl(self, schema: GraphQLSchema) -> str:
+        if self._sdl is None:
+            self._sdl = print_sdl(schema, self._snapshot, self._rules)
+        return self._sdl
+
+    def federation(self, schema: GraphQLSchema) -> str:
+        if self._federation is None:
+            self._federation = federation_sdl(schema, self._snapshot, self._rules)
+        return self._federation
+
+
 def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet) -> str:
     """The schema for clients: directives, then types by name, fields in the order of the catalogue.
 

@@ -1,7 +1,6 @@
 """In charge of the unified schema: the fixed part in Strawberry with the generated part of one snapshot grafted on."""
 
 from collections.abc import Iterable
-from functools import cached_property
 
 from graphql import (
     GraphQLField,
@@ -19,7 +18,7 @@ from schema.fields import EXTENSION, RootField
 from schema.fixed import search
 from schema.fixed.query import fixed_part
 from schema.generated import Shared, data_field
-from schema.sdl import federation_sdl, print_sdl
+from schema.sdl import Texts
 from tanglai.catalogue.model import Snapshot
 from tanglai.catalogue.rules import RuleSet, rule_set
 
@@ -31,21 +30,24 @@ class UnifiedSchema:
     data rows under `node` are answered by the planner and raise INTERNAL here.
     """
 
-    def __init__(self, snapshot: Snapshot, rules: RuleSet, graphql: GraphQLSchema, data: DataTypes) -> None:
+    def __init__(
+        self, snapshot: Snapshot, rules: RuleSet, graphql: GraphQLSchema, data: DataTypes, texts: Texts
+    ) -> None:
         self.snapshot = snapshot
         self.rules = rules
         self.graphql = graphql
         self.data = data
+        self._texts = texts
 
-    @cached_property
+    @property
     def sdl(self) -> str:
         """The schema as text, with the share classes as applied directives; equal for equal snapshots."""
-        return print_sdl(self.graphql, self.snapshot, self.rules)
+        return self._texts.sdl(self.graphql)
 
-    @cached_property
+    @property
     def federation_sdl(self) -> str:
         """The text that `_service { sdl }` answers: a subgraph of Apollo Federation 2."""
-        return federation_sdl(self.graphql, self.snapshot, self.rules)
+        return self._texts.federation(self.graphql)
 
 
 def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedSchema:
@@ -62,8 +64,8 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     known = fixed.query.fields
     node = GraphQLField(**known["node"].to_kwargs())
     node.extensions = {**node.extensions, EXTENSION: RootField.NODE}
-    federation = federation_part(data, lambda: schema.federation_sdl)
-    schema: UnifiedSchema
+    texts = Texts(snapshot, rules)
+    federation = federation_part(data, texts.federation)
     fields = {
         "me": known["me"],
         "catalogue": known["catalogue"],
@@ -94,9 +96,9 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     )
     _graft(graphql, query, [*data.types, *federation.types])
     graphql._strawberry_schema = fixed.strawberry  # type: ignore[attr-defined]  # where Strawberry's Info looks for it
-    schema = UnifiedSchema(snapshot, rules, graphql, data)
+    graphql._data_types = data  # type: ignore[attr-defined]  # its types live as long as they (see `Component`)
     search.prepare(snapshot)
-    return schema
+    return UnifiedSchema(snapshot, rules, graphql, data, texts)
 
 
 def _graft(schema: GraphQLSchema, query: GraphQLObjectType, types: Iterable[GraphQLNamedType]) -> None:

@@ -32,9 +32,10 @@ class Keeper:
         self._used = 0
 
     def settle(self) -> None:
-        """Look through everything now and set it aside."""
+        """The start is over: look through everything, set it aside, and begin to collect."""
         gc.collect()
         gc.freeze()
+        gc.enable()
         self._used = gc.get_freeze_count()
 
     def collected(self, phase: str, told: dict[str, Any]) -> None:
@@ -62,9 +63,11 @@ class Keeper:
 def kept_still() -> Iterator[Keeper]:
     """Collections as a node needs them: none while it starts, short ones from `Keeper.settle` on."""
     keeper = Keeper()
+    gc.disable()
     gc.callbacks.append(keeper.collected)
     try:
         yield keeper
     finally:
         gc.callbacks.remove(keeper.collected)
+        gc.enable()
         gc.unfreeze()  # else what is in a cycle outlives the interpreter, and DuckDB's modules complain of it

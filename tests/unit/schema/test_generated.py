@@ -202,7 +202,8 @@ def test_the_other_zone_is_not_in_the_schema() -> None:
 def test_a_relation_into_the_other_zone_is_not_in_the_schema() -> None:
     resources = [r for r in population().resources.values() if r.names.type != "Household"]
     snapshot = make_snapshot(resources)
-    assert "household" not in object_type("Resident", build(snapshot)).fields
+    unified = build(snapshot)
+    assert "household" not in object_type("Resident", unified).fields
 
 
 def test_meanings_of_fields() -> None:
@@ -394,7 +395,8 @@ def test_descriptions_say_class_provider_condition_and_way() -> None:
 
 def test_descriptions_follow_the_rule_set() -> None:
     snapshot = make_snapshot([make_resource("car", [make_item("plate")])], rule_set="order-809")
-    description = object_type("Car", build(snapshot)).fields["plate"].description or ""
+    unified = build(snapshot)
+    description = object_type("Car", unified).fields["plate"].description or ""
     assert "reply due in 1 working day " in description
     assert "Order 809 Art. 21" in description
 

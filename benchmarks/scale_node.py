@@ -1,0 +1,79 @@
+"""In charge of a node that tells how long its event loop was held: one process of the case `scale`.
+
+Commands come as lines on standard input, each is answered by a line of JSON: `report` tells what was seen since the
+last one.
+"""
+
+import asyncio
+import json
+import os
+import sys
+import threading
+import time
+from typing import Any
+
+from tanglai.server.compose import run_node
+from tanglai.server.settings import load
+
+TICK = 0.002
+
+
+class Watch:
+    """Measures the loop that it is started in: each tick should come `TICK` seconds after the one before.
+
+    A tick that is late counts by what this process computed meanwhile, in any thread: while it computed nothing, the
+    machine was busy with others.
+    """
+
+    def __init__(self) -> None:
+        self.held: list[float] = []
+        self.late: list[float] = []
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._run())
+
+    async def _run(self) -> None:
+        while True:
+            wall, cpu = time.perf_counter(), time.process_time()
+            await asyncio.sleep(TICK)
+            late = time.perf_counter() - wall - TICK
+            self.late.append(late)
+            self.held.append(min(late, time.process_time() - cpu))
+
+    def report(self) -> dict[str, Any]:
+        held, late, self.held, self.late = self.held, self.late, [], []
+        return {
+            "held_ms": round(max(held, default=0.0) * 1_000, 1),
+            "over_20_ms": sum(one > 0.02 for one in held),
+            "late_ms": round(max(late, default=0.0) * 1_000, 1),
+            "rss_mb": resident_megabytes(),
+            "cpu_seconds": round(time.process_time(), 4),
+        }
+
+
+def resident_megabytes() -> float:
+    """Resident memory of this process."""
+    with open("/proc/self/statm") as statm:
+        pages = int(statm.read().split()[1])
+    return round(pages * os.sysconf("SC_PAGE_SIZE") / 1_048_576, 1)
+
+
+def _answer(watch: Watch) -> None:
+    for _ in sys.stdin:
+        print(json.dumps(watch.report()), flush=True)
+
+
+def main() -> None:
+    watch = Watch()
+
+    def ready(url: str) -> None:
+        watch.start()
+        threading.Thread(target=_answer, args=(watch,), daemon=True).start()
+        print(f"ready {url}", flush=True)
+
+    run_node(load(), os.environ, on_ready=ready)
+
+
+if __name__ == "__main__":
+    main()

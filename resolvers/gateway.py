@@ -26,6 +26,7 @@ from resolvers.cells import Refused
 from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
 from resolvers.execution import Delivered, Execution
+from resolvers.exporting import Export, Exports, Steps
 from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
 from resolvers.metering import exhausted
@@ -61,7 +62,7 @@ from schema.execution import execute_fixed
 from schema.fields import RootField
 from schema.unified import UnifiedSchema
 from tanglai.audit.log import AuditLog, AuditUnavailable
-from tanglai.audit.records import AuditRecord, Outcome
+from tanglai.audit.records import EXPORT, AuditRecord, Outcome
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.model import Grant, Resource, Snapshot
 from tanglai.catalogue.quotas import day_of
@@ -112,6 +113,8 @@ class Gateway:
         self._hooks = hooks
         self._subscriptions = Subscriptions(feed, self._limits, self._execute) if feed is not None else None
         self._decisions = Decisions(self._limits.decisions_cached)
+        steps = Steps(self._read, self._prepare, self._record, self._asking)
+        self._exports = Exports(steps, replica, self._decisions, self._limits)
         self._slotter = Slotter(self._id_kind, self._limits.list_values)
         self._served: Served | None = None
         self._former: Served | None = None
@@ -172,6 +175,10 @@ class Gateway:
         """The events of the subscription `request`, each decided anew; raises TanglaiError for what ends it."""
         assert self._subscriptions is not None
         return self._subscriptions.responses(request)
+
+    async def export(self, request: GraphQLRequest) -> Export | GraphQLResponse:
+        """The export that `request` asks for, begun, or the response that refuses it."""
+        return await self._asked(request, self._exports.begin, kind=EXPORT)
 
     async def _execute(self, request: GraphQLRequest, stream: Stream | None) -> GraphQLResponse:
         return await self._asked(request, self._answer, stream)

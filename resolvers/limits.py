@@ -32,6 +32,12 @@ class Limits:
     event_timeout: float = 30.0
     event_pause: float = 0.2
     """Between two events of one subscription."""
+    export_rows: int = 1_000_000
+    """Rows of the list that one export gives."""
+    export_bound: int = 16_000_000
+    """Rows that one export may deliver with those beyond relations."""
+    export_timeout: float = 30.0
+    """How long a source may take for the next rows of an export."""
 
 
 def page_size_error(limits: Limits, place: object) -> BadInput:

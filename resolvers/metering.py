@@ -124,6 +124,16 @@ class Meter:
             question = f"{call.signature}\0{sorted(arguments.items())!r}"
             self._about(call.grants, {f"{question}\0{tuple(row)!r}" for row in rows}, 0)
 
+    def take_subjects(self) -> dict[str, set[str]]:
+        """Whom the rows so far were about, by grant; they are known no more. For runs too long to keep them all."""
+        taken = {grant: subjects for grant, subjects in self._subjects.items() if subjects}
+        self._subjects.update({grant: set() for grant in taken})
+        return taken
+
+    def known(self, grant: str, new: int) -> None:
+        """Of those taken, `new` were new today; they count with those of whom nobody can tell."""
+        self._unnamed[grant] += new
+
     def _about(self, grants: Iterable[str], named: set[str], unnamed: int) -> None:
         for grant in grants:
             if grant in self._subjects:

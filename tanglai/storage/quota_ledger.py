@@ -168,15 +168,27 @@ class QuotaLedger:
     async def _count(self, block: "_Block", reserved: int, spent: Spent) -> None:
         new = reserved
         try:
-            key = await self._key(block.day)
-            prefix = f"{block.grant}\0"
-            hashes = {hmac.digest(key, (prefix + name).encode(), "sha256")[:_HASH_BYTES] for name in spent.subjects}
-            new = spent.unnamed + await self.store.count_subjects(block.grant, block.day, hashes)
+            new = spent.unnamed + await self._new(block.grant, block.day, spent.subjects)
         except Exception as error:
             _log.warning("subjects of grant %s could not be counted and count as new: %s", block.grant, error)
         finally:
             block.put(Counts(subjects=max(0, reserved - new)))
             block.users -= 1
+
+    async def _new(self, grant: str, day: date, subjects: Collection[str]) -> int:
+        """How many of `subjects` are new on that day; afterwards none of them is."""
+        key = await self._key(day)
+        prefix = f"{grant}\0"
+        hashes = {hmac.digest(key, (prefix + name).encode(), "sha256")[:_HASH_BYTES] for name in subjects}
+        return await self.store.count_subjects(grant, day, hashes)
+
+    async def new_subjects(self, grant: str, day: date, subjects: Collection[str]) -> int:
+        """As many of `subjects` as are new on that day, all of them where nobody can tell."""
+        try:
+            return await self._new(grant, day, subjects)
+        except Exception as error:
+            _log.warning("subjects of grant %s could not be counted and count as new: %s", grant, error)
+            return len(subjects)
 
     async def _key(self, day: date) -> bytes:
         key = self._keys.get(day)
@@ -420,6 +432,10 @@ class Reservation:
     async def _draw(self, grant: str, block: _Block, wanted: Counts) -> None:
         if await block.draw(wanted):
             self._held[grant] = (block, wanted)
+
+    async def new_subjects(self, grant: str, subjects: Collection[str]) -> int:
+        """Counts `subjects` of an operation that still runs: how many are new today, to be spent as `unnamed`."""
+        return await self._ledger.new_subjects(grant, self._day, subjects)
 
     def settle(self, spent: Mapping[str, Spent] | None = None) -> None:
         """Gives back what was held and not spent; the request itself counts unless `spent` is None: nothing was run.

@@ -175,7 +175,7 @@ def _grants() -> list[dict[str, Any]]:
         whose = {"requester": asker.key, **terms}
         found += [
             {"id": f"R-{asker.key}", "resource": RESIDENTS, "items": _BUSINESS, "relations": ["vehicles"], **whose},
-            {"id": f"V-{asker.key}", "resource": VEHICLES, "items": _VEHICLE, **whose},
+            {"id": f"V-{asker.key}", "resource": VEHICLES, "items": _VEHICLE, "relations": ["owner"], **whose},
         ]
     scope = {"division": {"within": {"attribute": "department.division"}}}
     for asker in cities:

@@ -98,6 +98,7 @@ class FilesConnector:
         self._executor = ThreadPoolExecutor(options.workers, thread_name_prefix=f"files-{key}")
         self._free = asyncio.Semaphore(options.workers)
         self._running: set[asyncio.Future[Any]] = set()
+        self._closed = False
         self._opening = Lock()
         self._database: duckdb.DuckDBPyConnection | None = None
         self._scratch: tempfile.TemporaryDirectory[str] | None = None
@@ -166,10 +167,14 @@ class FilesConnector:
         await asyncio.gather(*loading, return_exceptions=True)
         if self._running:
             await asyncio.wait(self._running, timeout=_CLOSE_SECONDS)
-        if self._running:  # what a thread still works on stays open
+        self._closed = True
+        if self._running:  # what threads still work on stays open until they let go of it
             log_failure(self._key, Fault("a read has not ended"))
             self._executor.shutdown(wait=False)
-            return
+        else:
+            self._dispose()
+
+    def _dispose(self) -> None:
         self._executor.shutdown()
         if self._database is not None:
             self._database.close()
@@ -254,6 +259,8 @@ class FilesConnector:
     def _ended(self, future: "asyncio.Future[Any]") -> None:
         self._running.discard(future)
         self._free.release()
+        if self._closed and not self._running:
+            self._dispose()
 
     def _cursor(self) -> duckdb.DuckDBPyConnection:
         cursor: duckdb.DuckDBPyConnection | None = getattr(self._thread, "cursor", None)

@@ -6,7 +6,7 @@ canonical form. Groups come back as plain columns; their outputs are made in Pyt
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -32,8 +32,22 @@ from connectors.protocol import (
 )
 from connectors.sql.dialect import Concat, Native, Reading, Sql, SqlDialect, TableFacts, literal
 from connectors.sql.expressions import ExpressionWriter, Facts, Scope, TableScope
+from connectors.sql.known import admits_null, bounds, conjuncts, guarded_column, unguarded, valued, where_null
 from connectors.sql.parameters import Convert, Source
-from tanglai.catalogue.expressions import TRUE, Aggregate, AggregateFunction, Column, Slot
+from tanglai.catalogue.expressions import (
+    TRUE,
+    Aggregate,
+    AggregateFunction,
+    And,
+    Column,
+    Compare,
+    Expression,
+    IsNull,
+    Or,
+    Slot,
+    conjunction,
+)
+from tanglai.catalogue.scalars import ScalarType
 
 _Finish: TypeAlias = Callable[[Sequence[Sequence[Any]], Arguments], list[Row]]
 
@@ -67,6 +81,7 @@ def compile_query(
     Raises StructureMismatch.
     """
     writer = ExpressionWriter(dialect, assumed_facts(query) if facts is None else facts)
+    query = valued(unguarded(query))
     builder = _StatementBuilder(query, writer, capped=capped)
     select, finish = builder.grouped() if query.group_by is not None else builder.listed()
     if query.joined:
@@ -93,15 +108,15 @@ class _StatementBuilder:
         """Rows as they are."""
         query = self._query
         scope = self._writer.table(query.namespace, query.table)
+        if not query.links and query.limit is not None:
+            split = self._split(scope, query.limit)
+            if split is not None:
+                return split
         conditions = self._conditions(scope)
         source: FromClause = scope.source
         if query.links and query.limit is not None:
             source, conditions = self._numbered(scope, conditions, query.limit)
         columns, readers = self._columns(scope)
-        if not query.links and query.limit is not None:
-            split = self._split(scope, columns, conditions, query.limit)
-            if split is not None:
-                return split, _row_finisher(readers)
         select: _Select = sa.select(*columns).select_from(source).where(*conditions)
         by_key = [self._writer.comparable(link, scope, ordered=True) for link in query.links]
         select = select.order_by(*by_key, *self._order(query.order, scope))
@@ -125,10 +140,16 @@ class _StatementBuilder:
             self._writer.comparable(key, scope, ordered=True).label(name)
             for key, name in zip(shape.keys, shape.key_names, strict=True)
         ]
+        conditions = self._conditions(scope)
+        known = self._known(shape, scope)
+        if known is not None:
+            conditions += _inside(known)
         for aggregate, name in zip(shape.aggregates, shape.aggregate_names, strict=True):
-            if aggregate.operand is not None:
+            if known is not None and known.plain is not None:
+                inner.append(known.plain.label(name))
+            elif aggregate.operand is not None:
                 inner.append(self._writer.comparable(aggregate.operand, scope, ordered=True).label(name))
-        source = sa.select(*inner or [_number(1)]).select_from(scope.source).where(*self._conditions(scope))
+        source = sa.select(*inner or [_number(1)]).select_from(scope.source).where(*conditions)
         rows = source.subquery("r")
         keys = [rows.c[name] for name in shape.key_names]
         columns: list[Sql] = []
@@ -160,6 +181,16 @@ class _StatementBuilder:
         ]
         return select, _group_finisher(query, shape, readers, parts, finishers, ordered=ordered)
 
+    def _known(self, shape: Grouping, scope: TableScope) -> Reading | None:
+        # Figures of one column over all rows: those where it holds a value that we do not know add nothing to them, so
+        # they may be left out, and an index finds the least and the greatest of the others.
+        operands = {aggregate.operand: None for aggregate in shape.aggregates}
+        column = next(iter(operands)) if len(operands) == 1 and not shape.keys else None
+        if not isinstance(column, Column):
+            return None
+        reading = scope.reading(column)
+        return reading if reading.plain is not None and _inside(reading) else None
+
     def _conditions(self, scope: TableScope) -> list[Sql]:
         tests = [self._writer.test(part, scope) for part in (self._query.visible, self._query.where) if part != TRUE]
         if self._query.links:
@@ -189,46 +220,63 @@ class _StatementBuilder:
             select = sa.select(*page.c).select_from(page)
         return select.limit(self._limit(limit))
 
-    def _split(
-        self, scope: TableScope, columns: Sequence[Sql], conditions: Sequence[Sql], limit: int | Slot
-    ) -> _Select | None:
-        # Some values of a column (infinity, NaN) are null to us but not to the index, which therefore cannot serve the
-        # order. So the first rows of those within the bounds, in the index's order, and the first of the others.
-        keys = [entry for entry in self._query.order if own_columns(entry.expression)]
-        if not keys or not isinstance(keys[0].expression, Column):
+    def _split(self, scope: TableScope, limit: int | Slot) -> tuple[_Select, _Finish] | None:
+        # An index on a column does not serve the order by its cell: rows that the guard hides, and values that we do
+        # not know (infinity, NaN), are null to us but stand among the others. So first the rows whose cell has a value,
+        # in the index's order, and then the others, which are looked for only where those do not fill the page.
+        query = self._query
+        places = [index for index, entry in enumerate(query.order) if own_columns(entry.expression)]
+        cell = query.order[places[0]].expression if places else TRUE
+        found = guarded_column(cell)
+        if found is None:
             return None
-        first, *rest = keys
-        column = keys[0].expression
+        guard, column = found
         reading = scope.reading(column)
-        if reading.plain is None or not reading.native.indexed or (reading.low is None and reading.high is None):
+        if reading.plain is None or not reading.native.indexed:
             return None
-        others = [self._writer.comparable(entry.expression, scope, ordered=True) for entry in rest]
-        labelled = [key.label(f"k{index}") for index, key in enumerate(others, 1)]
-        further = [_directed(key, entry) for key, entry in zip(others, rest, strict=True)]
-        outside: list[Sql] = [reading.plain.is_(None)]
-        inside: list[Sql] = []
-        if reading.low is not None:
-            inside.append(reading.plain > reading.low)
-            outside.append(reading.plain <= reading.low)
-        if reading.high is not None:
-            inside.append(reading.plain < reading.high)
-            outside.append(reading.plain >= reading.high)
-        source, null = scope.source, self._dialect.null(column.type)
-        parts: list[_Select] = [
-            sa.select(*columns, reading.plain.label("k0"), *labelled)
-            .select_from(source)
-            .where(*conditions, *inside)
-            .order_by(_directed(reading.plain, first), *further),
-            sa.select(*columns, null.label("k0"), *labelled)
-            .select_from(source)
-            .where(*conditions, sa.or_(*outside))
-            .order_by(*further),
+        if column.type is ScalarType.TEXT and not reading.native.codepoint:
+            return None
+        shown = query if guard == TRUE else unguarded(replace(query, where=conjunction(query.where, guard)))
+        inside = self._bounded(column, conjuncts(shown.where), scope)
+        hidden: list[Sql] = [] if guard == TRUE else [self._writer.test(guard, scope).is_not(sa.true())]
+        hidden.append(self._writer.test(IsNull(column), scope))
+        if guard == TRUE and not inside and not _inside(reading):
+            return None  # the order is the index's own
+        inside += _inside(reading)
+        directions = [query.order[index] for index in places]
+        builder = _StatementBuilder(shown, self._writer, capped=self._capped)
+        columns, readers = builder._columns(scope)
+        keys = [
+            reading.plain,
+            *(self._writer.comparable(shown.order[index].expression, scope, ordered=True) for index in places[1:]),
         ]
-        pieces = [self._paged(part, limit).subquery(f"s{next(self._names)}") for part in parts]
-        both = sa.union_all(*(sa.select(*piece.c).select_from(piece) for piece in pieces)).subquery("both")
-        order = [_directed(both.c[f"k{index}"], entry) for index, entry in enumerate(keys)]
-        shown = [both.c[f"o{index}"] for index in range(len(columns))]
-        return sa.select(*shown).select_from(both).order_by(*order).limit(self._limit(limit))
+        rows: _Select = sa.select(*columns).select_from(scope.source).where(*builder._conditions(scope), *inside)
+        rows = rows.order_by(*map(_directed, keys, directions))
+        if not all(admits_null(part, cell) for part in conjuncts(query.visible, query.where)):
+            return self._paged(rows, limit), _row_finisher(readers)
+        rows = rows.add_columns(*(key.label(f"k{index}") for index, key in enumerate(keys)))
+        keys[0] = self._dialect.null(column.type)
+        keys[1:] = [self._writer.comparable(query.order[index].expression, scope, ordered=True) for index in places[1:]]
+        others: _Select = sa.select(*self._columns(scope)[0], *(key.label(f"k{i}") for i, key in enumerate(keys)))
+        others = others.select_from(scope.source).where(*self._conditions(scope), sa.or_(*hidden))
+        following = query.order[places[1]].expression if places[1:] else TRUE
+        parts = [where_null(part, cell) for part in conjuncts(query.where)]
+        if isinstance(following, Column) and not all(admits_null(part, following) for part in parts):
+            others = others.where(*self._bounded(following, parts, scope))
+        others = others.order_by(*map(_directed, keys[1:], directions[1:]))
+        first, second = (others, rows) if directions[0].descending else (rows, others)
+        before = self._paged(first, limit).cte(f"s{next(self._names)}")
+        missing = sa.select(sa.func.count()).select_from(before).scalar_subquery() < self._limit(limit)
+        after = self._paged(second, limit).subquery(f"s{next(self._names)}")
+        both = sa.union_all(sa.select(*before.c), sa.select(*after.c).where(missing)).subquery("both")
+        page = sa.select(*(both.c[f"o{index}"] for index in range(len(columns))))
+        page = page.order_by(*(_directed(both.c[f"k{index}"], entry) for index, entry in enumerate(directions)))
+        return page.limit(self._limit(limit)), _row_finisher(readers)
+
+    def _bounded(self, column: Column, parts: Sequence[Expression], scope: TableScope) -> list[Sql]:
+        # Where a page begins in an index of `column`: its filter says so in alternatives, which no index serves.
+        known = [bounds(part, column) or () for part in parts if isinstance(part, And | Or)]
+        return [self._writer.test(Compare(op, column, value), scope) for some in known for op, value in some]
 
     def _columns(self, scope: TableScope) -> tuple[list[Sql], list[Convert | None]]:
         columns: list[Sql] = []
@@ -346,6 +394,16 @@ class _GroupScope:
 
 def _directed(key: Sql, entry: Order) -> Sql:
     return key.desc().nulls_first() if entry.descending else key.asc().nulls_last()
+
+
+def _inside(reading: Reading) -> list[Sql]:
+    """Tests that a plain value is one that we know; none where each is."""
+    plain, tests = reading.plain, []
+    if plain is not None and reading.low is not None:
+        tests.append(plain > reading.low)
+    if plain is not None and reading.high is not None:
+        tests.append(plain < reading.high)
+    return tests
 
 
 def _number(number: int) -> Sql:

@@ -38,6 +38,7 @@ GRANTS: dict[str, list[Grant]] = {
             scope=_ODD,
         )
     ],
+    "all heights": [make_grant(RESIDENT, "height")],
     "heights of a district": [make_grant(RESIDENT, "height", scope=_DISTRICT)],
     "three grants": [
         make_grant(RESIDENT, "height income phone", id="men", scope=_ODD),

@@ -77,6 +77,16 @@ class Looked:
         return {node["Relation Name"] for node in self.nodes if node["Node Type"] == "Seq Scan"}
 
     @property
+    def touched(self) -> int:
+        """Rows of tables that were looked at, those included that did not pass; of a statement that was run."""
+        reads = [node for node in self.nodes if "Relation Name" in node and "Actual Rows" in node]
+        removed = ("Rows Removed by Filter", "Rows Removed by Index Recheck")
+        return sum(
+            int(node["Actual Loops"] * (node["Actual Rows"] + sum(node.get(name, 0) for name in removed)))
+            for node in reads
+        )
+
+    @property
     def indexes(self) -> set[str]:
         return {node["Index Name"] for node in self.nodes if "Index Name" in node}
 
@@ -108,8 +118,11 @@ class Logged:
             found.append(Ran(executed[1], executed[2].strip(), literals))
         return found
 
-    async def looked_at(self, ran: Ran) -> Looked:
-        """The plan that a connection has for a statement once it ran it often enough to settle for one."""
+    async def looked_at(self, ran: Ran, *, run: bool = False) -> Looked:
+        """The plan that a connection has for a statement once it ran it often enough to settle for one.
+
+        `run`: it is run too, so that the nodes tell how many rows they had.
+        """
         connection = await asyncpg.connect(self.server.url(ran.database))
         try:
             await connection.execute("SET log_statement = none; SET jit = off; SET DateStyle = 'ISO, YMD'")
@@ -118,7 +131,8 @@ class Logged:
             execute = f"EXECUTE counted({given})" if given else "EXECUTE counted"
             for _ in range(_UNTIL_SETTLED):
                 await connection.execute(f"EXPLAIN {execute}")
-            (plan,) = json.loads(await connection.fetchval(f"EXPLAIN (FORMAT JSON) {execute}"))
+            options = "ANALYZE, TIMING OFF, FORMAT JSON" if run else "FORMAT JSON"
+            (plan,) = json.loads(await connection.fetchval(f"EXPLAIN ({options}) {execute}"))
         finally:
             await connection.close()
         return Looked(plan["Plan"]["Total Cost"], list(_nodes(plan["Plan"])))

@@ -76,7 +76,10 @@ class PostgreSQLGround(Ground):
 
 @asynccontextmanager
 async def ground_on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> AsyncIterator[Ground]:
-    """`drawn` with its resources bound to tables that hold its rows, and the world over them; dropped afterwards."""
+    """`drawn` with its resources bound to tables that hold its rows, and the world over them; dropped afterwards.
+
+    The tables of every other world have an index on each column: statements are written otherwise for them.
+    """
     number = next(_NUMBERS)
     namespaces = {key: f"x{number} {key}" for key in drawn.snapshot.sources}
     resources = {
@@ -90,7 +93,7 @@ async def ground_on_postgresql(drawn: Drawn, url: str, pool: SourcePool) -> Asyn
         for namespace in namespaces.values():
             await connection.execute(f'CREATE SCHEMA "{namespace}"')
         for resource in resources.values():
-            await _create(connection, resource)
+            await _create(connection, resource, indexed=number % 2 == 1)
             await _insert(connection, resource, drawn.rows[resource.binding.source][resource.binding.table])
         yield PostgreSQLGround(drawn, over(drawn, pool), connection)
     finally:
@@ -123,9 +126,14 @@ def columns_of(resource: Resource) -> dict[str, ScalarType]:
     return columns
 
 
-async def _create(connection: Any, resource: Resource) -> None:
-    declared = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns_of(resource).items())
-    await connection.execute(f'CREATE TABLE "{resource.binding.namespace}"."{resource.binding.table}" ({declared})')
+async def _create(connection: Any, resource: Resource, *, indexed: bool) -> None:
+    columns = columns_of(resource)
+    table = f'"{resource.binding.namespace}"."{resource.binding.table}"'
+    declared = ", ".join(f'"{name}" {TYPES[kind]}' for name, kind in columns.items())
+    statements = [f"CREATE TABLE {table} ({declared})"]
+    if indexed:
+        statements += [f'CREATE INDEX ON {table} ("{name}")' for name, kind in columns.items() if kind.comparable]
+    await connection.execute("; ".join(statements))
 
 
 async def _insert(connection: Any, resource: Resource, rows: Table) -> None:

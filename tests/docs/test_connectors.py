@@ -10,12 +10,14 @@ from pydantic.fields import FieldInfo
 
 from connectors.files import FilesOptions
 from connectors.files_tables import FileOptions
+from connectors.gate import FAILURES, PAUSE_SECONDS
 from connectors.http import HttpOptions
 from connectors.http_endpoint import Endpoint, Filter, Paging
 from connectors.options import validated
 from connectors.pool import IDLE_SECONDS
 from connectors.postgresql import PostgreSQLOptions
 from connectors.registry import KINDS
+from connectors.watched import STREAM_SHARE
 from tanglai.catalogue.checks_draft import draft_from_files
 from tanglai.catalogue.errors import ErrorCode
 from tanglai.catalogue.files import parse_file
@@ -31,7 +33,11 @@ OPTIONS: dict[str, list[type[BaseModel]]] = {
 
 
 def test_one_heading_for_each_kind() -> None:
-    assert headings(PAGE, 2) == [*_in_order_of_the_page(), "When something goes wrong"]
+    assert headings(PAGE, 2) == [
+        *_in_order_of_the_page(),
+        "How much a source is asked at once",
+        "When something goes wrong",
+    ]
     assert set(OPTIONS) == set(KINDS)
 
 
@@ -102,3 +108,9 @@ def test_faults_name_codes() -> None:
     told = {row[1] for row in table(section(PAGE, "When something goes wrong"))} - {"–", "null"}
     assert told == {ErrorCode.SOURCE_UNAVAILABLE, ErrorCode.SOURCE_TIMEOUT, ErrorCode.CAPABILITY_MISSING}
     assert IDLE_SECONDS == 600
+
+
+def test_the_gate_is_as_it_is_told() -> None:
+    told = section(PAGE, "How much a source is asked at once")
+    assert f"After {FAILURES} calls in a row" in told
+    assert (PAUSE_SECONDS, STREAM_SHARE) == (1, 4)

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from operator import is_
 
 from graphql import GraphQLField, GraphQLID, GraphQLNamedType, GraphQLNonNull, GraphQLObjectType
 
@@ -47,6 +48,14 @@ class Component:
 
 
 @dataclass(frozen=True, slots=True, eq=False)
+class Group:
+    """A group under `data` with the members that it is made of."""
+
+    members: tuple[ResourceTypes, ...]
+    type: GraphQLObjectType
+
+
+@dataclass(frozen=True, slots=True, eq=False)
 class DataTypes:
     """`data` is the type of `Query.data`; `components` stand under the code of their first member.
 
@@ -57,32 +66,39 @@ class DataTypes:
     types: tuple[GraphQLNamedType, ...]
     resources: Mapping[str, ResourceTypes]
     components: Mapping[str, Component]
+    groups: Mapping[str, Group]
 
 
-def build_data(snapshot: Snapshot, rules: RuleSet, shared: Shared, kept: Mapping[str, Component]) -> DataTypes:
-    """The data types of the resources that `snapshot` serves; components of `kept` that still fit are taken over.
+def build_data(snapshot: Snapshot, rules: RuleSet, shared: Shared, kept: DataTypes | None) -> DataTypes:
+    """The data types of the resources that `snapshot` serves; what still fits of `kept` is taken over.
 
     Raises ValueError for names that are no GraphQL names or are claimed twice; publication refuses both.
     """
-    relations = linked_relations(snapshot)
+    served = {resource.code: resource for resource in snapshot.served}
+    former: Mapping[str, Component] = kept.components if kept is not None else {}
+    spoken: dict[str, ResourceWords] = {}  # they are the same for all resources of a provider
     components: dict[str, Component] = {}
-    for resources in _components(snapshot.served, relations):
-        words = tuple(resource_words(resource, snapshot, rules) for resource in resources)
-        old = kept.get(resources[0].code)
+    for resources in _components(served):
+        for resource in resources:
+            if resource.provider not in spoken:
+                spoken[resource.provider] = resource_words(resource, snapshot, rules)
+        words = tuple([spoken[resource.provider] for resource in resources])
+        code = resources[0].code
+        old = former.get(code)
         if old is not None and old.fits(resources, words):
-            components[resources[0].code] = old
+            components[code] = old
         else:
-            components[resources[0].code] = _component(resources, words, relations, shared)
+            components[code] = _component(resources, words, snapshot, served, shared)
     members = {member.resource.code: member for part in components.values() for member in part.members}
-    groups = _groups([members[resource.code] for resource in snapshot.served])
+    groups = _groups([members[code] for code in served], kept.groups if kept is not None else {})
     fields = {"id": _id_field("")} | {
-        group: data_field(GraphQLNonNull(kind), GroupField(group), kind.description or "")
-        for group, kind in groups.items()
+        name: data_field(GraphQLNonNull(group.type), GroupField(name), group.type.description or "")
+        for name, group in groups.items()
     }
     data = GraphQLObjectType("Data", fields, description="The data of all groups, as far as the law lets it be seen.")
     own = (kind for part in components.values() for kind in part.types)
-    types = (data, *groups.values(), *own, *_common_types(snapshot.served))
-    return DataTypes(data, types, members, components)
+    types = (data, *(group.type for group in groups.values()), *own, *_common_types(snapshot.served))
+    return DataTypes(data, types, members, components, groups)
 
 
 def _common_types(resources: Iterable[Resource]) -> Iterator[GraphQLNamedType]:
@@ -97,65 +113,68 @@ def _common_types(resources: Iterable[Resource]) -> Iterator[GraphQLNamedType]:
             yield SCALARS[kind]
 
 
-def linked_relations(snapshot: Snapshot) -> Mapping[str, tuple[Linked, ...]]:
-    """The relations that the schema shows, per resource: those between two resources that this node serves."""
-    served = {resource.code: resource for resource in snapshot.served}
-    return {
-        code: tuple(
-            Linked(relation, served[relation.target], snapshot.relation_class(resource, relation))
-            for relation in resource.relations
-            if relation.target in served
-        )
-        for code, resource in served.items()
-    }
+def _linked(snapshot: Snapshot, served: Mapping[str, Resource], resource: Resource) -> tuple[Linked, ...]:
+    """The relations of `resource` that the schema shows: those to resources that this node serves too."""
+    return tuple(
+        Linked(relation, served[relation.target], snapshot.relation_class(resource, relation))
+        for relation in resource.relations
+        if relation.target in served
+    )
 
 
-def _components(
-    resources: Iterable[Resource], relations: Mapping[str, tuple[Linked, ...]]
-) -> Iterable[tuple[Resource, ...]]:
-    """`resources` by connected component, both in order of code."""
-    neighbours: dict[str, set[str]] = {code: set() for code in relations}
-    for code, links in relations.items():
-        for linked in links:
-            neighbours[code].add(linked.target.code)
-            neighbours[linked.target.code].add(code)
-    by_code = {resource.code: resource for resource in resources}
+def _components(served: Mapping[str, Resource]) -> Iterator[tuple[Resource, ...]]:
+    """`served` by connected component, both in order of code."""
+    neighbours: dict[str, set[str]] = {}
+    for code, resource in served.items():
+        for relation in resource.relations:
+            if relation.target in served:
+                neighbours.setdefault(code, set()).add(relation.target)
+                neighbours.setdefault(relation.target, set()).add(code)
     seen: set[str] = set()
-    for code in by_code:
-        if code in seen:
-            continue
-        found, waiting = {code}, [code]
-        while waiting:
-            for other in neighbours[waiting.pop()] - found:
-                found.add(other)
-                waiting.append(other)
-        seen |= found
-        yield tuple(by_code[member] for member in sorted(found))
+    for code, resource in served.items():
+        if code not in neighbours:
+            yield (resource,)
+        elif code not in seen:
+            found, waiting = {code}, [code]
+            while waiting:
+                for other in neighbours[waiting.pop()] - found:
+                    found.add(other)
+                    waiting.append(other)
+            seen |= found
+            yield tuple(served[member] for member in sorted(found))
 
 
 def _component(
     resources: tuple[Resource, ...],
     words: tuple[ResourceWords, ...],
-    relations: Mapping[str, tuple[Linked, ...]],
+    snapshot: Snapshot,
+    served: Mapping[str, Resource],
     shared: Shared,
 ) -> Component:
     siblings: dict[str, ResourceTypes] = {}
+    targets: set[str] = set()
     for resource, spoken in zip(resources, words, strict=True):
-        links = relations[resource.code]
+        links = _linked(snapshot, served, resource)
+        targets.update(linked.target.code for linked in links)
         siblings[resource.code] = ResourceTypes(resource, spoken, links, shared, siblings)
-    targets = {linked.target.code for resource in resources for linked in relations[resource.code]}
     types = (kind for code, member in siblings.items() for kind in member.types(targeted=code in targets))
     return Component(words, tuple(siblings.values()), tuple(types))
 
 
-def _groups(members: list[ResourceTypes]) -> dict[str, GraphQLObjectType]:
+def _groups(members: list[ResourceTypes], kept: Mapping[str, Group]) -> dict[str, Group]:
+    """By name. A group of the same types as before is taken over."""
     parts: dict[str, list[ResourceTypes]] = {}
     for member in members:
         parts.setdefault(member.resource.names.group, []).append(member)
-    return {group: _group(group, parts[group]) for group in sorted(parts)}
+    groups = {}
+    for name in sorted(parts):
+        own, old = tuple(parts[name]), kept.get(name)
+        same = old is not None and len(old.members) == len(own) and all(map(is_, old.members, own))
+        groups[name] = old if same and old is not None else Group(own, _group(name, own))
+    return groups
 
 
-def _group(group: str, members: list[ResourceTypes]) -> GraphQLObjectType:
+def _group(group: str, members: tuple[ResourceTypes, ...]) -> GraphQLObjectType:
     names = Counter(name for member in members for name in group_field_names(member.resource))
     for name, count in names.items():
         if count > 1 or name == "id":

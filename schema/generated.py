@@ -129,6 +129,10 @@ class Shared:
     page_info: GraphQLObjectType
 
 
+_BUILT = frozenset({"fields", "values", "_value_lookup"})
+"""Where graphql-core's types and ours keep what is built from their shell."""
+
+
 @dataclass(frozen=True, slots=True)
 class Linked:
     """A relation that the schema shows, with its target and the class that holds at both ends."""
@@ -142,7 +146,6 @@ class _Items:
     """Fields that several types of a resource build from its items, by GraphQL name."""
 
     def __init__(self, resource: Resource) -> None:
-        self.meanings: dict[str, dict[str, Any]] = {}
         self.leaves: dict[str, GraphQLField] = {}
         self.extremes: dict[str, GraphQLField] = {}
         self.counts: dict[str, GraphQLField] = {}
@@ -155,7 +158,6 @@ class _Items:
     def _add(self, resource: Resource, item: Item) -> None:
         name, kind, title = item.graphql, item.type, capitalized(item.title)
         meaning: dict[str, Any] = {EXTENSION: ItemField(resource, item)}
-        self.meanings[item.name] = meaning
         if kind not in COMPARABLE:
             return
         leaf = GraphQLField(SCALARS[kind], None, refuse, description=title, extensions=meaning)
@@ -268,9 +270,25 @@ class ResourceTypes:
 
     def dissolve(self) -> None:
         """Ends it: its types lose everything, so that nothing refers to itself any more."""
-        for kind in [part for part in vars(self).values() if isinstance(part, GraphQLNamedType)]:
+        for kind in self._own_types():
             vars(kind).clear()
         vars(self).clear()
+
+    @property
+    def unfolded(self) -> bool:
+        """Whether fields of its types are built."""
+        return any(not _BUILT.isdisjoint(vars(kind)) for kind in self._own_types())
+
+    def fold(self) -> None:
+        """Lets go of all fields; they are built again, equal, when they are asked for."""
+        for kind in self._own_types():
+            for name in _BUILT & vars(kind).keys():
+                vars(kind).pop(name, None)
+        for name in ("items", "arguments", "group_fields"):
+            vars(self).pop(name, None)
+
+    def _own_types(self) -> list[GraphQLNamedType]:
+        return [part for part in list(vars(self).values()) if isinstance(part, GraphQLNamedType)]
 
     @cached_property
     def items(self) -> _Items:
@@ -311,7 +329,7 @@ class ResourceTypes:
                     item.graphql: GraphQLArgument(
                         GraphQLNonNull(SCALARS[item.type]),
                         description=capitalized(item.title),
-                        extensions=self.items.meanings[item.name],
+                        extensions={EXTENSION: ItemField(resource, item)},
                     )
                     for item in items
                 },
@@ -331,7 +349,7 @@ class ResourceTypes:
         return MappingProxyType(fields)
 
     def _object_fields(self) -> dict[str, GraphQLField]:
-        resource, words, meanings = self.resource, self.words, self.items.meanings
+        resource, words = self.resource, self.words
         fields: dict[str, GraphQLField] = {}
         if resource.binding.handle is not None:
             fields["id"] = data_field(_ROW_ID, RowId(resource), "Identity of the row in this platform; opaque.")
@@ -341,7 +359,7 @@ class ResourceTypes:
                 None,
                 refuse,
                 description=describe_item(item, resource, words),
-                extensions=meanings[item.name],
+                extensions={EXTENSION: ItemField(resource, item)},
             )
         for linked in self.relations:
             relation, target = linked.relation, self.siblings[linked.target.code]

@@ -60,7 +60,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     rules = rule_set(snapshot.rule_set)
     fixed = fixed_part()
     shared = Shared(fixed.node, fixed.page_info)
-    data = build_data(snapshot, rules, shared, reuse.data.components if reuse is not None else {})
+    data = build_data(snapshot, rules, shared, reuse.data if reuse is not None else None)
     known = fixed.query.fields
     node = GraphQLField(**known["node"].to_kwargs())
     node.extensions = {**node.extensions, EXTENSION: RootField.NODE}
@@ -97,7 +97,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     _graft(graphql, query, [*data.types, *federation.types])
     graphql._strawberry_schema = fixed.strawberry  # type: ignore[attr-defined]  # where Strawberry's Info looks for it
     graphql._data_types = data  # type: ignore[attr-defined]  # its types live as long as they (see `Component`)
-    search.prepare(snapshot)
+    search.prepare(snapshot, reuse.snapshot if reuse is not None else None)
     return UnifiedSchema(snapshot, rules, graphql, data, texts)
 
 

@@ -1,11 +1,16 @@
 """Reuse between snapshots: types stay the same objects where nothing they refer to has changed, and only there."""
 
+import gc
+import weakref
 from dataclasses import replace
 
-from graphql import GraphQLSchema, validate_schema
+import pytest
+from graphql import GraphQLSchema, parse, validate, validate_schema
 from hypothesis import HealthCheck, given, settings
 
-from schema.unified import build
+from schema.fixed.search import prepare, search
+from schema.sdl import print_sdl
+from schema.unified import UnifiedSchema, build
 from tanglai.catalogue.model import Resource, Snapshot, Zone
 from tests.catalogues import DEPARTMENTS, PUBLIC_SECURITY, make_item, make_resource, make_snapshot, population
 from tests.unit.schema.strategies import snapshots
@@ -85,13 +90,87 @@ def test_reuse_never_shows(old: Snapshot, new: Snapshot) -> None:
         assert reused.graphql.type_map[name] is kind
 
 
+def unfolded(schema: UnifiedSchema) -> list[str]:
+    return [code for code, member in schema.data.resources.items() if member.unfolded]
+
+
+def things(count: int) -> Snapshot:
+    """Resources without relations, all of one group, each found by a key."""
+    return make_snapshot(
+        [make_resource(f"thing{chr(97 + n)}", [make_item("name"), make_item("n")], keys=[["n"]]) for n in range(count)]
+    )
+
+
 def test_fields_are_built_when_they_are_asked_for() -> None:
-    unified = build(make_snapshot([make_resource(f"thing{letter}", [make_item("name")]) for letter in "abc"]))
-    built = [code for code, member in unified.data.resources.items() if "items" in vars(member)]
-    assert built == []
-    first = unified.data.resources[unified.snapshot.served[0].code]
-    assert list(first.object.fields) == ["id", "name"]
-    assert [code for code, member in unified.data.resources.items() if "items" in vars(member)] == [first.resource.code]
+    schema = build(things(3))
+    assert unfolded(schema) == []
+    document = parse('{ data { population { thinga(n: "1") { name } things: thingas { nodes { id } } } } }')
+    assert validate(schema.graphql, document) == []
+    named = schema.data.resources[schema.snapshot.served[0].code]
+    assert named.resource.names.type == "Thinga"
+    assert unfolded(schema) == [named.resource.code]
+    assert list(named.object.fields) == ["id", "name", "n"]
+
+
+def test_fields_that_were_let_go_are_built_again_as_they_were() -> None:
+    schema = build(population())
+    before = schema.sdl
+    for member in schema.data.resources.values():
+        assert member.unfolded
+        member.fold()
+        assert not member.unfolded
+        assert vars(member).keys().isdisjoint({"items", "arguments", "group_fields"})
+    assert print_sdl(schema.graphql, schema.snapshot, schema.rules) == before
+    assert len(unfolded(schema)) == len(schema.data.resources)
+
+
+def new_types(old: UnifiedSchema, new: UnifiedSchema) -> set[str]:
+    former = old.graphql.type_map
+    return {name for name, kind in new.graphql.type_map.items() if former.get(name) is not kind}
+
+
+@pytest.mark.parametrize("count", [4, 26])
+def test_a_change_makes_as_many_types_however_many_resources_there_are(count: int) -> None:
+    old = things(count)
+    resource = by_type(old)["Thinga"]
+    first = build(old)
+    second = build(changed(old, replace(resource, version=2, title="新")), reuse=first)
+    own = {f"Thinga{part}" for part in ("", "Connection", "Edge", "Where", "Aggregate")}
+    own |= {f"Thinga{part}" for part in ("Order", "Group", "GroupKey", "Counts", "Extremes")}
+    assert new_types(first, second) == own | {"Query", "Data", "PopulationData", "_Service", "_Entity"}
+
+
+def test_an_untouched_group_and_its_words_to_search_are_taken_over() -> None:
+    old = population()
+    inspection = by_type(old)["Inspection"]
+    new = changed(old, replace(inspection, version=2, title="新"))
+    first = build(old)
+    second = build(new, reuse=first)
+    groups = {name for name, group in second.data.groups.items() if group is first.data.groups.get(name)}
+    assert groups == set(first.data.groups) - {inspection.names.group}
+    kept = [code for code, entry in prepare(new).items() if entry is prepare(old)[code]]
+    assert kept == [code for code in sorted(new.resources) if code != inspection.code]
+    assert search(new, "新")[0].resource.code == inspection.code
+
+
+def test_a_schema_that_nobody_uses_leaves_nothing_for_the_cycle_collector() -> None:
+    old = population()
+    resident = by_type(old)["Resident"]
+    schema = build(old)
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(3):
+            assert schema.sdl
+            assert schema.federation_sdl
+            old = changed(old, replace(resident, version=number, title=f"第{number}版"))
+            schema = build(old, reuse=schema)
+        types = [weakref.ref(kind) for kind in schema.data.types if kind.name.startswith("Resident")]
+        assert all(kind() is not None for kind in types)
+        schema = build(population())
+        assert [kind for kind in types if kind() is not None] == []
+    finally:
+        gc.enable()
 
 
 def test_components_are_named_by_their_first_member() -> None:

@@ -61,7 +61,7 @@ def run(query: SourceQuery, rows: Iterable[Record], arguments: Arguments, tables
 
 def joined(rows: Sequence[Row]) -> list[Row]:
     """`rows` of one text each as the one row of a `joined` query."""
-    return [(",".join([text for (text,) in rows]) if rows else None, len(rows))]
+    return [(",".join([text for (text,) in rows]).encode() if rows else None, len(rows))]
 
 
 def sort(

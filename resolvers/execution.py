@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -17,15 +17,14 @@ from resolvers.plan import (
     AFTER,
     BEFORE,
     AggregateCall,
-    Answer,
     At,
+    Called,
     CubeCall,
     EntitiesCall,
     EntityCall,
     KeySet,
     LookupCall,
     NodeCall,
-    ObjectShape,
     Page,
     Plan,
     RelationPiece,
@@ -60,9 +59,9 @@ class FieldFailure:
 
 @dataclass(slots=True)
 class Delivered:
-    """What an execution gave: root texts in response order, failures, rows per resource, calls made."""
+    """What an execution gave: the JSON of roots in response order, failures, rows per resource, calls made."""
 
-    roots: list[tuple[str, str]]
+    roots: list[tuple[str, bytes]]
     failures: list[FieldFailure]
     rows: dict[str, int]
     calls: int
@@ -106,7 +105,7 @@ class Execution:
             check_needle(self.arguments[path], at)
         bound = tops = 0
         once: set[str] = set()
-        for _, answer in self.plan.roots:
+        for answer in self.plan.called:
             parents = len(self._given(answer)) if isinstance(answer, EntitiesCall) else 1
             for call in _top(answer):
                 for below in calls(call):
@@ -181,69 +180,65 @@ class Execution:
 
     async def run(self) -> Delivered:
         """Answers every root; a failing source makes its field null. Cancelling cancels every source call."""
+        called = self.plan.called
         try:
-            texts = await self._answers([answer for _, answer in self.plan.roots])
+            if len(called) == 1:  # needs no task of its own
+                texts = [await self._answer(called[0])]
+            else:
+                tasks = [asyncio.ensure_future(self._answer(call)) for call in called]
+                try:
+                    texts = await asyncio.gather(*tasks)
+                finally:
+                    for task in tasks:
+                        task.cancel()
         finally:
-            for task in self._once.values():
-                task.cancel()
+            for once in self._once.values():
+                once.cancel()
             for loader in self._loaders.values():
                 loader.cancel()
-        roots = [(key, text) for (key, _), text in zip(self.plan.roots, texts, strict=True)]
+        rest = iter(texts)
+        roots = [
+            (key, b"".join([piece if isinstance(piece, bytes) else next(rest) for piece in pieces]))
+            for key, pieces in self.plan.pieces
+        ]
         return Delivered(roots, self.failures, self.rows, self.made)
 
-    async def _answers(self, answers: Sequence[Answer]) -> list[str]:
-        """The texts of several answers, at the same time; one that is alone needs no task of its own."""
-        if sum(not isinstance(answer, str) for answer in answers) <= 1:
-            return [answer if isinstance(answer, str) else await self._answer(answer) for answer in answers]
-        tasks = [asyncio.ensure_future(self._answer(answer)) for answer in answers]
+    async def _answer(self, answer: Called) -> bytes:
+        if isinstance(answer, EntitiesCall):
+            return await self._entities(answer)
+        call = answer.call if isinstance(answer, LookupCall | NodeCall) else answer
         try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-
-    async def _answer(self, answer: Answer) -> str:
-        match answer:
-            case str():
-                return answer
-            case ObjectShape(fields):
-                texts = await self._answers([part for _, part in fields])
-                pairs = zip(fields, texts, strict=True)
-                return "{" + ",".join([f'"{key}":{text}' for (key, _), text in pairs]) + "}"
-            case RowsCall():
-                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._root_rows(answer)))
-            case LookupCall(call=call):
-                return await self._guarded(call.at, lambda: self._shared(call, lambda: self._root_rows(call)))
-            case NodeCall(id=value, call=call):
-                return await self._guarded(call.at, lambda: self._node(value, call))
-            case AggregateCall():
-                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._aggregate(answer)))
-            case CubeCall():
-                return await self._guarded(answer.at, lambda: self._shared(answer, lambda: self._cube(answer)))
-            case EntitiesCall():
-                return await self._entities(answer)
-
-    async def _guarded(self, at: At, run: Callable[[], Awaitable[str]]) -> str:
-        try:
-            return await run()
+            if self._alone or isinstance(answer, NodeCall):
+                return await self._called(answer)
+            # Equal calls of one request run once.
+            task = self._once.get(call.signature)
+            if task is None:
+                task = self._once[call.signature] = asyncio.ensure_future(self._called(answer))
+            result: bytes = await asyncio.shield(task)
+            return result
         except TanglaiError as error:
-            self.failures.append(FieldFailure(error, at))
-            return "null"
+            self.failures.append(FieldFailure(error, call.at))
+            return b"null"
 
-    async def _shared(self, call: RowsCall | AggregateCall | CubeCall, run: Callable[[], Awaitable[str]]) -> str:
-        """Equal calls of one request run once."""
-        if self._alone:
-            return await run()
-        task = self._once.get(call.signature)
-        if task is None:
-            task = asyncio.ensure_future(run())
-            self._once[call.signature] = task
-        result: str = await asyncio.shield(task)
-        return result
+    async def _called(self, answer: RowsCall | LookupCall | NodeCall | AggregateCall | CubeCall) -> bytes:
+        match answer:
+            case RowsCall():
+                return await self._root_rows(answer)
+            case LookupCall(call=call):
+                return await self._root_rows(call)
+            case NodeCall(id=value, call=call):
+                return (await self._node(value, call)).encode()
+            case AggregateCall():
+                return (await self._aggregate(answer)).encode()
+            case CubeCall():
+                return (await self._cube(answer)).encode()
 
-    async def _root_rows(self, call: RowsCall) -> str:
+    async def _root_rows(self, call: RowsCall) -> bytes:
+        page = self._pages.get(id(call))
+        if page is not None and page.size >= JOINED_FROM and call.joined is not None:
+            return await self._joined(call, page)
         texts = await self._texts(call, None)
-        return texts[None]
+        return texts[None].encode()
 
     async def _node(self, value: "IdSlot | str", call: RowsCall) -> str:
         token = self.arguments[value.path] if isinstance(value, IdSlot) else value
@@ -257,7 +252,7 @@ class Execution:
         texts = await self._texts(call, [key])
         return texts.get(key, "null")
 
-    async def _entities(self, answer: EntitiesCall) -> str:
+    async def _entities(self, answer: EntitiesCall) -> bytes:
         keys = [_entity_key(answer, value) for value in self._given(answer)]
         batches: dict[tuple[str, tuple[str, ...]], dict[Any, None]] = {}
         for key in keys:
@@ -281,7 +276,7 @@ class Execution:
                 jobs.append(read(kind, call, list(batch)))
         await asyncio.gather(*jobs)
         texts = ["null" if key is None else found.get(key[0], {}).get(key[1], "null") for key in keys]
-        return "[" + ",".join(texts) + "]"
+        return f"[{','.join(texts)}]".encode()
 
     async def _aggregate(self, call: AggregateCall) -> str:
         extra = await self._keysets(call.keysets)
@@ -319,8 +314,6 @@ class Execution:
         binding = self._pages.get(id(call))
         query = call.query
         if binding is not None and call.page is not None:
-            if keys is None and call.joined is not None and binding.size >= JOINED_FROM:
-                return {None: await self._joined(call, call.page, binding, extra)}
             query = call.variant(binding.after, binding.before)
             _bind(call.page, binding, binding.size + 1, extra)
         if call.total is not None:
@@ -368,8 +361,11 @@ class Execution:
                 texts[key] = self._empty(call, renderer, total) if total else empty
         return texts
 
-    async def _joined(self, call: RowsCall, page: Page, binding: PageBinding, extra: dict[str, Any]) -> str:
+    async def _joined(self, call: RowsCall, binding: PageBinding) -> bytes:
         """A page whose rows the source gives as one text: what it costs here does not grow with them."""
+        page = call.page
+        assert page is not None
+        extra = await self._keysets(call.keysets)
         query = call.variant(binding.after, binding.before, joined=True)
         _bind(page, binding, binding.size, extra)
         total = None
@@ -381,7 +377,7 @@ class Execution:
         self._count(call.resource.code, count)
         if call.grants:
             self.meter.count(call, count)
-        return connection_of_text(call.shape, text or "", total)
+        return connection_of_text(call.shape, text or b"", total)
 
     def _empty(self, call: RowsCall, renderer: Renderer, total: int) -> str:
         if isinstance(call.shape, RowShape):
@@ -474,19 +470,15 @@ def _no_rows(query: SourceQuery) -> Row:
     )
 
 
-def _top(answer: Answer) -> "list[RowsCall | AggregateCall | CubeCall]":
+def _top(answer: Called) -> "Sequence[RowsCall | AggregateCall | CubeCall]":
     """The calls of an answer that hang below no other call."""
     match answer:
-        case ObjectShape(fields):
-            return [call for _, part in fields for call in _top(part)]
         case RowsCall() | AggregateCall() | CubeCall():
-            return [answer]
+            return (answer,)
         case LookupCall(call=call) | NodeCall(call=call):
-            return [call]
+            return (call,)
         case EntitiesCall(calls=entities):
             return [entity.call for entity in entities.values() if entity.call is not None]
-        case _:
-            return []
 
 
 def _key_of(row: Row, offset: int) -> Any:

@@ -412,7 +412,10 @@ class ObjectShape:
     fields: "tuple[tuple[str, Answer], ...]"
 
 
-Answer: TypeAlias = ObjectShape | RowsCall | LookupCall | AggregateCall | CubeCall | NodeCall | EntitiesCall | str
+Called: TypeAlias = RowsCall | LookupCall | AggregateCall | CubeCall | NodeCall | EntitiesCall
+"""What takes a source call, or several."""
+
+Answer: TypeAlias = ObjectShape | Called | str
 """What a field's value is made of; a str is constant JSON."""
 
 
@@ -427,7 +430,7 @@ class PlannedError:
     at: At
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """How the planned root fields of one operation are answered, for everybody of equal fingerprints.
 
@@ -446,6 +449,21 @@ class Plan:
     resources: tuple[str, ...]
     needles: tuple[tuple[str, At], ...] = ()
     quotas: Mapping[str, Quota] = field(default_factory=dict)
+
+    @cached_property
+    def pieces(self) -> tuple[tuple[str, tuple[bytes | Called, ...]], ...]:
+        """Of each root its response key, and its value as constant JSON with calls in between."""
+        return tuple((key, tuple(_pieces(answer))) for key, answer in self.roots)
+
+    @cached_property
+    def called(self) -> tuple[Called, ...]:
+        """Every call that hangs below no other, in response order."""
+        return tuple(piece for _, pieces in self.pieces for piece in pieces if not isinstance(piece, bytes))
+
+    @cached_property
+    def used(self) -> Mapping[str, tuple[str, ...]]:
+        """`uses` with the names in order."""
+        return {code: tuple(sorted(names)) for code, names in self.uses.items()}
 
     def explain(self) -> str:
         """The plan in lines, for golden cases and for people."""
@@ -492,6 +510,23 @@ def calls(answer: Answer) -> Iterator[RowsCall | AggregateCall]:
             for entity in entities.values():
                 if entity.call is not None:
                     yield from calls(entity.call)
+
+
+def _pieces(answer: Answer) -> list[bytes | Called]:
+    if isinstance(answer, str):
+        return [answer.encode()]
+    if not isinstance(answer, ObjectShape):
+        return [answer]
+    pieces: list[bytes | Called] = [b"{"]
+    for index, (key, part) in enumerate(answer.fields):
+        for piece in (f'{"," if index else ""}"{key}":'.encode(), *_pieces(part)):
+            last = pieces[-1]
+            if isinstance(piece, bytes) and isinstance(last, bytes):
+                pieces[-1] = last + piece
+            else:
+                pieces.append(piece)
+    last = pieces[-1]
+    return [*pieces[:-1], last + b"}"] if isinstance(last, bytes) else [*pieces, b"}"]
 
 
 def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:

@@ -149,19 +149,19 @@ class Renderer:
         return f'"{self._seals.seal(CURSOR, binding.context, values)}"'
 
 
-def connection_of_text(shape: ConnectionShape | RowShape, rows: str, total: int | None) -> str:
+def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: int | None) -> bytes:
     """A connection of nodes alone, whose rows come as one text with commas between."""
     assert isinstance(shape, ConnectionShape)
-    parts: list[str] = []
+    parts: list[bytes] = []
     for key, part in shape.fields:
+        parts.append(f'{"," if parts else "{"}"{key}":'.encode())
         if isinstance(part, NodesShape):
-            value = f"[{rows}]"
+            parts += (b"[", rows, b"]")
         elif isinstance(part, Part):
-            value = "null" if total is None else str(total)
+            parts.append(b"null" if total is None else b"%d" % total)
         else:
-            value = str(part)
-        parts.append(f'"{key}":{value}')
-    return "{" + ",".join(parts) + "}"
+            parts.append(str(part).encode())
+    return b"".join((*parts, b"}"))
 
 
 def _bool(value: bool) -> str:

@@ -161,6 +161,10 @@ class SqlDialect(Protocol):
         """Aggregate: the texts of a group in `order`, with commas between; null of none."""
         ...
 
+    def encoded(self, text: Sql) -> Sql:
+        """`text` as bytes in UTF-8, which the driver need not decode."""
+        ...
+
     def sum(self, kind: ScalarType, value: Sql) -> dict[str, Sql]:
         """Aggregates from which `total` computes the exact sum of `value`, by a suffix for their names."""
         ...

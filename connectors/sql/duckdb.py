@@ -175,6 +175,9 @@ class DuckDBDialect:
         separator = literal(",")
         return sa.func.string_agg(text, aggregate_order_by(separator, *order) if order else separator)
 
+    def encoded(self, text: Sql) -> Sql:
+        return sa.func.encode(text)
+
     def sum(self, kind: ScalarType, value: Sql) -> dict[str, Sql]:
         if kind is not ScalarType.FLOAT:
             return {"": sa.func.sum(value)}

@@ -157,6 +157,9 @@ class PostgreSQLDialect:
             return sa.func.string_agg(text, separator)
         return sa.func.string_agg(text, aggregate_order_by(separator, *order))
 
+    def encoded(self, text: Sql) -> Sql:
+        return sa.func.convert_to(text, literal("UTF8"))
+
     def sum(self, kind: ScalarType, value: Sql) -> dict[str, Sql]:
         if kind is ScalarType.FLOAT:
             value = sa.cast(sa.cast(value, sa.Text()), sa.Numeric())

@@ -129,7 +129,8 @@ class _StatementBuilder:
         if not self._dialect.joins_in_order:
             return select, lambda fetched, arguments: joined(finish(fetched, arguments))
         rows = select.subquery("j")
-        columns: list[Sql] = [self._dialect.joined(rows.c.o0, []).label("o0"), sa.func.count().label("o1")]
+        text = self._dialect.encoded(self._dialect.joined(rows.c.o0, []))
+        columns: list[Sql] = [text.label("o0"), sa.func.count().label("o1")]
         return sa.select(*columns).select_from(rows), _as_tuples
 
     def grouped(self) -> tuple[_Select, _Finish]:

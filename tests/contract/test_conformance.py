@@ -296,7 +296,7 @@ async def test_joined_rows(subject: Subject) -> None:
         apart = await subject.fetch(replace(query, limit=limit, where=where))
         ((text, count),) = await subject.fetch(replace(query, limit=limit, where=where, joined=True))
         assert count == len(apart)
-        assert text == (",".join(row[0] for row in apart) if apart else None)
+        assert text == (",".join(row[0] for row in apart).encode() if apart else None)
 
 
 async def test_rows_of_nothing(subject: Subject) -> None:

@@ -13,9 +13,11 @@ from benchmarks.speed.cases import CASES as SPEED
 from benchmarks.speed.load import LoadError
 from benchmarks.speed.platform import PlatformError
 from benchmarks.speed.processes import SubjectError
+from benchmarks.speed.report import plot
 from tanglai.storage.embedded import EmbeddedPostgresError
 
 RESULTS = Path(__file__).parent / "results" / "latest.json"
+PLOT = Path(__file__).parent.parent / "docs" / "performance.svg"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "start": start.run,
     "freshness": freshness.run,
@@ -72,6 +74,7 @@ def _keep(name: str, figures: dict[str, Any]) -> None:
     results["cases"][name] = figures
     if name in SPEED:
         results["machine"] = speed.machine()
+        PLOT.write_text(plot(results), encoding="utf-8")
     RESULTS.parent.mkdir(exist_ok=True)
     fresh = RESULTS.with_suffix(".tmp")
     fresh.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")

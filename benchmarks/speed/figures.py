@@ -86,4 +86,5 @@ def _middle(figures: Sequence[Figures]) -> dict[str, float]:
         "rps": round(statistics.median(one.rps for one in figures), 1),
         "p50_ms": round(statistics.median(one.p50_ms for one in figures), 2),
         "p99_ms": round(statistics.median(one.p99_ms for one in figures), 2),
+        "cpu_ms": round(statistics.median(one.cpu_ms for one in figures), 3),
     }

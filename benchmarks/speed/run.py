@@ -61,8 +61,11 @@ def _measure(field: Field, case: Case, options: Options) -> dict[str, Any]:
 
     def load(name: str, seconds: float) -> Figures:
         running = field.running[name]
+        running, stretched = field.running[name], seconds * case.stretch
         try:
-            found = drive(running.url, tables[name], connections=case.connections, seconds=seconds)
+            return drive(
+                running.url, tables[name], connections=case.connections, seconds=stretched, process=running.pid
+            )
         except LoadError as error:
             raise LoadError(f"`{name}` in `{case.name}`: {error}") from error
         running.settle()

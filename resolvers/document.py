@@ -11,9 +11,14 @@ from graphql import (
     FieldNode,
     FragmentDefinitionNode,
     FragmentSpreadNode,
+    GraphQLBoolean,
     GraphQLError,
+    GraphQLID,
     GraphQLInputType,
+    GraphQLInt,
+    GraphQLNonNull,
     GraphQLSchema,
+    GraphQLString,
     InlineFragmentNode,
     NoFragmentCyclesRule,
     OperationDefinitionNode,
@@ -150,14 +155,37 @@ def exceeded(message: str) -> TanglaiError:
 
 
 def coerce_variables(schema: GraphQLSchema, operation: Operation, inputs: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables as graphql-core coerces them; raises InvalidDocument with what is wrong."""
+    """Variables as graphql-core coerces them; raises InvalidDocument with what is wrong.
+
+    Values that every coercion leaves as they are need none: texts, identifiers, flags and integers of 32 bits, given
+    for each variable.
+    """
     definitions: tuple[VariableDefinitionNode, ...] = tuple(operation.node.variable_definitions or ())
     if not definitions:
         return {}
+    plain: dict[str, Any] = {}
+    for name, kind in operation.types.items():
+        value = inputs.get(name)
+        if not _is_plain(kind, value):
+            break
+        plain[name] = value
+    else:
+        return plain
     result = get_variable_values(schema, definitions, dict(inputs), max_errors=10)
     if isinstance(result, list):
         raise InvalidDocument(result)
     return dict(result.coerced)
+
+
+def _is_plain(kind: GraphQLInputType, value: Any) -> bool:
+    if type(kind) is GraphQLNonNull:
+        kind = kind.of_type
+    expected = type(value)
+    if kind is GraphQLString or kind is GraphQLID:
+        return expected is str
+    if kind is GraphQLInt:
+        return expected is int and -(2**31) <= value < 2**31
+    return kind is GraphQLBoolean and expected is bool
 
 
 MAX_REPEATS = 64

@@ -43,9 +43,9 @@ class ExportedList:
 def exported_list(read: Read, query: GraphQLObjectType) -> ExportedList:
     """What `read` asks an export for. Raises BAD_INPUT unless it is the nodes of one list of `data`, all pages."""
     collector = read.collector
-    if read.fixed or len(read.planned) != 1 or read.planned[0].name != RootField.DATA:
+    if read.roots.fixed or len(read.roots.planned) != 1 or read.roots.planned[0].name != RootField.DATA:
         raise _no_list()
-    data = read.planned[0]
+    data = read.roots.planned[0]
     kind = object_type(query.fields[data.name])
     group, what, kind = _only(collector, kind, data.selection_sets)
     if not isinstance(what, GroupField):

@@ -21,7 +21,7 @@ from authz.visible import VisibleRelation
 from authz.words import Language
 from connectors.lines import CALLER, Caller
 from connectors.pool import SourcePool
-from resolvers.caches import Decisions, Plans
+from resolvers.caches import Decisions, Plans, Recent
 from resolvers.cells import Refused
 from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
@@ -45,6 +45,7 @@ from resolvers.under_way import (
     Prepared,
     Read,
     Refusal,
+    Roots,
     Served,
     Uses,
     WriteByGet,
@@ -149,7 +150,10 @@ class Gateway:
     async def _build(self, snapshot: Snapshot) -> Served:
         former = self._served.schema if self._served is not None else None
         schema = await asyncio.to_thread(unified.build, snapshot, reuse=former)
-        return Served(schema, Documents(schema.graphql, self._limits), Plans(self._limits.plans_cached))
+        limits = self._limits
+        return Served(
+            schema, Documents(schema.graphql, limits), Plans(limits.plans_cached), Recent(limits.plans_cached)
+        )
 
     def _id_kind(self, value: str) -> str:
         """What an id names: `row:<resource>`, `broken`, or `catalogue` for ids of the fixed part."""
@@ -220,14 +224,19 @@ class Gateway:
         refuse_denials = refuses_denials(context.request.extensions)
         read = await self._read(context)
         prepared: Prepared[Execution] | None = None
-        if read.planned:
+        delivered: Delivered | None
+        rest: ExecutionResult | None
+        if read.roots.planned:
             prepared = await self._prepare(context, read, refuse_denials, Execution)
         try:
-            delivered, rest = await asyncio.gather(_run(prepared), self._fixed(context, read))
+            if prepared is not None and not read.roots.fixed:
+                delivered, rest = await prepared.execution.run(), None
+            else:
+                delivered, rest = await asyncio.gather(_run(prepared), self._fixed(context, read))
         finally:
             if prepared is not None:
                 prepared.settle()
-        return await self._respond(context, read.collector, prepared.plan if prepared else None, delivered, rest)
+        return await self._respond(context, read.roots, prepared.plan if prepared else None, delivered, rest)
 
     async def _read(self, context: Context) -> Read:
         """What the operation asks for and what its principal is shown. Raises what refuses it."""
@@ -247,9 +256,13 @@ class Gateway:
         grants = await self._replica.grants(request.principal.department.code, snapshot)
         visible = self._decisions.visible(self._asking(context, grants))
         collector = Collector(schema, document.fragments, slotted.values)
-        planned, fixed = self._partition(context, collector, slotted)
-        context.paths = tuple(selected.key for selected in planned)
-        return Read(document, operation, slotted, collector, visible, grants, planned, fixed)
+        key = (operation, slotted.shape)
+        roots = context.served.roots.get(key)
+        if roots is None:
+            roots = self._roots(context, collector, slotted)
+            context.served.roots.put(key, roots)
+        context.paths = roots.paths
+        return Read(document, operation, slotted, collector, visible, grants, roots)
 
     async def _prepare(
         self, context: Context, read: Read, refuse_denials: bool, execute: Callable[..., E]
@@ -264,7 +277,7 @@ class Gateway:
         try:
             while True:
                 plan = self._plan(context, read, exhausted(read.visible, short, snapshot))
-                context.uses = plan.uses
+                context.uses = plan.used
                 if refuse_denials and plan.errors:
                     errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
                     raise Refusal(errors, plan.errors[0].denial.code)
@@ -316,17 +329,15 @@ class Gateway:
             self._mask_key,
         )
 
-    def _partition(
-        self, context: Context, collector: Collector, slotted: SlottedVariables
-    ) -> tuple[list[Selected], list[Selected]]:
+    def _roots(self, context: Context, collector: Collector, slotted: SlottedVariables) -> Roots:
         """Root fields that the planner answers, and those of the fixed part."""
         assert context.operation is not None
         root = root_type(context.served.schema, context.operation)
-        planned: list[Selected] = []
-        fixed: list[Selected] = []
         selections = collector.fields(root, [context.operation.node.selection_set])
         if len(selections) > self._limits.roots:
             raise TanglaiError(ErrorCode.LIMIT_EXCEEDED, f"more than {self._limits.roots} root fields")
+        planned: list[Selected] = []
+        fixed: list[Selected] = []
         planning = self._planning(context, collector, slotted, _undecided)
         for selected in selections:
             is_planned = selected.name in (RootField.DATA, RootField.ENTITIES)
@@ -334,7 +345,12 @@ class Gateway:
                 kind = node_kind(planning, root, selected)
                 is_planned = kind == BROKEN_KIND or kind.startswith(ROW_KIND)
             (planned if is_planned else fixed).append(selected)
-        return planned, fixed
+        return Roots(
+            tuple(planned),
+            tuple(fixed),
+            tuple(selected.key for selected in planned),
+            tuple(selected.key for selected in selections),
+        )
 
     def _planning(
         self,
@@ -361,23 +377,29 @@ class Gateway:
         if plan is None:
             planning = self._planning(context, read.collector, read.slotted, visible)
             context.uses = Uses(planning)
-            plan = plan_operation(planning, root_type(context.served.schema, read.operation), read.planned)
+            plan = plan_operation(planning, root_type(context.served.schema, read.operation), read.roots.planned)
             plans.keep(key, plan, resources, visible)
         return plan
 
     async def _fixed(self, context: Context, read: Read) -> ExecutionResult | None:
         """The fixed part, by graphql-core, on the operation without the planned roots."""
-        if not read.fixed:
+        if not read.roots.fixed:
             return None
-        nodes = tuple(node for selected in read.fixed for node in selected.nodes)
-        rest = replace_selections(read.operation, nodes)
         request = context.request
-        return await execute_fixed(
+        told: ExecutionResult | None = None
+        if tells := [selected for selected in read.roots.fixed if selected.name in SCHEMA_FIELDS]:
+            told = await context.served.answers.answer(read.document, read.operation, request.variables, tells)
+            if len(tells) == len(read.roots.fixed):
+                return told
+        nodes = tuple(n for selected in read.roots.fixed if selected.name not in SCHEMA_FIELDS for n in selected.nodes)
+        rest = replace_selections(read.operation, nodes)
+        executed = await execute_fixed(
             context.served.schema.graphql,
             DocumentNode(definitions=(rest, *read.document.fragments.values())),
             self._request_context(context, read.grants),
             request.variables,
         )
+        return together(told, executed)
 
     def _request_context(self, context: Context, grants: tuple[Grant, ...]) -> RequestContext:
         snapshot, request = context.moment.snapshot, context.request
@@ -415,19 +437,19 @@ class Gateway:
     async def _respond(
         self,
         context: Context,
-        collector: Collector,
+        roots: Roots,
         plan: Plan | None,
         delivered: Delivered | None,
         rest: ExecutionResult | None,
     ) -> GraphQLResponse:
         messages = context.messages
         errors: list[dict[str, Any]] = []
-        roots: dict[str, Any] = {}
+        values: dict[str, bytes] = {}
         broken = False
         if plan is not None and delivered is not None:
             errors += [messages.denial(e.denial, e.at) for e in plan.errors]
             errors += [messages.failure(f) for f in delivered.failures]
-            roots.update((key, orjson.Fragment(text)) for key, text in delivered.roots)
+            values.update(delivered.roots)
             context.rows = delivered.rows
             codes = [e.denial.code for e in plan.errors] + [f.error.code for f in delivered.failures]
             outcome = Outcome.PARTIAL if codes else Outcome.ALLOWED
@@ -438,15 +460,15 @@ class Gateway:
                     _log.error("fixed part failed", exc_info=error.original_error)
                 errors.append(messages.fixed(error))
             broken = rest.data is None
-            roots.update(rest.data or {})
-        assert context.operation is not None
-        root = root_type(context.served.schema, context.operation)
-        order = [selected.key for selected in collector.fields(root, [context.operation.node.selection_set])]
-        body: dict[str, Any] = {"data": None if broken else {key: roots[key] for key in order if key in roots}}
-        if errors:
-            body["errors"] = errors
-        body["extensions"] = extensions(context, plan)
-        return GraphQLResponse(orjson.dumps(body), True, 200)
+            values.update((key, orjson.dumps(value)) for key, value in (rest.data or {}).items())
+        if broken:
+            data = b"null"
+        else:
+            fields = [f'"{key}":'.encode() + values[key] for key in roots.keys if key in values]
+            data = b"{%b}" % b",".join(fields)
+        told = b',"errors":' + orjson.dumps(errors) if errors else b""
+        about = orjson.dumps(extensions(context, plan))
+        return GraphQLResponse(b'{"data":%b%b,"extensions":%b}' % (data, told, about), True, 200)
 
     async def _refuse(self, context: Context, refusal: Refusal) -> GraphQLResponse:
         """A request error. One that asked for data is recorded like any answer."""
@@ -475,7 +497,7 @@ class Gateway:
                 operation_hash=context.document.hash if context.document else text_hash(request.query),
                 document_kind=context.kind,
                 paths=context.paths,
-                items={code: tuple(sorted(names)) for code, names in context.uses.items()},
+                items=context.uses,
                 grants=context.grants,
                 rows=dict(context.rows),
                 outcome=outcome,

@@ -9,7 +9,7 @@ import orjson
 from graphql import GraphQLObjectType, SelectionSetNode
 
 from authz.visible import VisibleRelation
-from resolvers.caches import Plans
+from resolvers.caches import Plans, Recent
 from resolvers.document import Document, Documents, Operation
 from resolvers.execution import Execution
 from resolvers.messages import STATUS, Messages
@@ -29,12 +29,29 @@ E = TypeVar("E", bound=Execution)
 
 
 @dataclass(frozen=True, slots=True)
+class Roots:
+    """The root fields of an operation: those that the planner answers, and those of the fixed part.
+
+    `paths` are the response keys of the former, `keys` those of all in response order.
+    """
+
+    planned: tuple[Selected, ...]
+    fixed: tuple[Selected, ...]
+    paths: tuple[str, ...]
+    keys: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Served:
-    """What belongs to one snapshot: schema, documents and plans go when it goes."""
+    """What belongs to one snapshot: schema, documents, root fields and plans go when it goes.
+
+    `roots` are kept by operation and shape of its variables, of which `@skip` and `@include` are a part.
+    """
 
     schema: UnifiedSchema
     documents: Documents
     plans: Plans
+    roots: "Recent[tuple[Operation, tuple[Any, ...]], Roots]"
 
 
 @dataclass(slots=True)
@@ -51,7 +68,7 @@ class Context:
     document: Document | None = None
     operation: Operation | None = None
     paths: tuple[str, ...] = ()
-    uses: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    uses: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     grants: tuple[str, ...] = ()
     rows: Mapping[str, int] = field(default_factory=dict)
     kind: str = "text"
@@ -68,8 +85,7 @@ class Read:
     collector: Collector
     visible: Callable[[Resource], VisibleRelation]
     grants: tuple[Grant, ...]
-    planned: Sequence[Selected]
-    fixed: Sequence[Selected]
+    roots: Roots
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,14 +118,14 @@ class WriteByGet(BadInput):
         super().__init__("only queries may be sent by GET")
 
 
-class Uses(Mapping[str, frozenset[str]]):
-    """What a planning that did not finish had touched, for the record of its refusal."""
+class Uses(Mapping[str, tuple[str, ...]]):
+    """What a planning that did not finish had touched, in order, for the record of its refusal."""
 
     def __init__(self, planning: Planning) -> None:
         self._planning = planning
 
-    def __getitem__(self, code: str) -> frozenset[str]:
-        return frozenset(self._planning.uses[code])
+    def __getitem__(self, code: str) -> tuple[str, ...]:
+        return tuple(sorted(self._planning.uses[code]))
 
     def __iter__(self) -> Any:
         return iter(self._planning.uses)

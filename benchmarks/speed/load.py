@@ -1,7 +1,6 @@
 """In charge of load: Debian's `wrk` with a script that varies token and variables from request to request."""
 
 import json
-import os
 import re
 import shutil
 import subprocess
@@ -23,6 +22,7 @@ class LoadError(RuntimeError):
 class Figures:
     """What one round of load gave; `cpu_ms`: CPU time of the subject's process per request, without its database's."""
 
+    requests: int
     rps: float
     p50_ms: float
     p99_ms: float
@@ -44,26 +44,15 @@ def command(url: str, table: Path, *, connections: int, seconds: float) -> list[
     return [wrk(), *options, "-s", str(SCRIPT), url, "--", str(table)]
 
 
-def drive(url: str, table: Path, *, connections: int, seconds: float, process: int | None = None) -> Figures:
-    """One round; `process`: whose CPU time is counted. Raises LoadError where a request failed."""
+def drive(url: str, table: Path, *, connections: int, seconds: float) -> Figures:
+    """One round. Raises LoadError where a response was no success or a connection broke."""
     given = command(url, table, connections=connections, seconds=seconds)
-    before = cpu_seconds(process)
     done = subprocess.run(given, capture_output=True, text=True, check=False)
-    return read_figures(done.stdout + done.stderr, cpu_seconds(process) - before)
+    return read_figures(done.stdout + done.stderr)
 
 
-def cpu_seconds(process: int | None) -> float:
-    """CPU time of `process` so far; 0 where the system has no /proc."""
-    stat = Path(f"/proc/{process}/stat")
-    if process is None or not stat.exists():
-        return 0.0
-    # The name of the program, in brackets, may hold spaces.
-    fields = stat.read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def read_figures(output: str, cpu: float = 0.0) -> Figures:
-    """The figures in what the script printed; `cpu` seconds were used meanwhile. Raises LoadError."""
+def read_figures(output: str) -> Figures:
+    """The figures in what the script printed. Raises LoadError."""
     found = re.search(r"^figures (\{.*\})$", output, re.MULTILINE)
     if found is None:
         raise LoadError(f"`wrk` gave no figures: {output.strip()}")
@@ -72,7 +61,7 @@ def read_figures(output: str, cpu: float = 0.0) -> Figures:
         raise LoadError(
             f"of {told['requests']} requests {told['refused']} were refused and {told['broken']} connections broke"
         )
-    return Figures(told["requests"] / told["seconds"], told["p50_ms"], told["p99_ms"], cpu * 1_000 / told["requests"])
+    return Figures(told["requests"], told["requests"] / told["seconds"], told["p50_ms"], told["p99_ms"])
 
 
 def write_table(calls: Iterable[Call], path: Path) -> None:

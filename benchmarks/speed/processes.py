@@ -82,14 +82,14 @@ class Running:
 
         Half a minute at most. Where processes do not tell what they used, one pause must do.
         """
-        used = _used(self.pid)
+        used = cpu_seconds(self.pid)
         if used is None:
             time.sleep(_SLICE)
             return
         deadline = time.monotonic() + _SETTLE_SECONDS
         while time.monotonic() < deadline:
             time.sleep(_SLICE)
-            before, used = used, _used(self.pid)
+            before, used = used, cpu_seconds(self.pid)
             if used is None or used - before <= _SLICE * _QUIET:
                 return
 
@@ -108,8 +108,8 @@ class Running:
             raise SubjectError(f"`{self.subject.name}` answered {error.code}: {text}") from None
 
 
-def _used(pid: int) -> float | None:
-    """Processor seconds of a process; None where Linux's /proc is not there."""
+def cpu_seconds(pid: int) -> float | None:
+    """CPU seconds of a process so far; None where Linux's /proc is not there."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

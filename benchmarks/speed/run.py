@@ -7,7 +7,7 @@ import subprocess
 import tempfile
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.field import Field
 from benchmarks.speed.load import Figures, LoadError, drive, wrk
 from benchmarks.speed.platform import ROOT
-from benchmarks.speed.processes import SubjectError
+from benchmarks.speed.processes import SubjectError, cpu_seconds
 
 ROUNDS, SECONDS = 6, 3.0
 WARM_UP_SECONDS = 2.0
@@ -61,18 +61,17 @@ def _measure(field: Field, case: Case, options: Options) -> dict[str, Any]:
 
     def load(name: str, seconds: float) -> Figures:
         running = field.running[name]
-        running, stretched = field.running[name], seconds * case.stretch
+        before = cpu_seconds(running.pid) or 0.0
         try:
-            return drive(
-                running.url, tables[name], connections=case.connections, seconds=stretched, process=running.pid
-            )
+            found = drive(running.url, tables[name], connections=case.connections, seconds=seconds)
         except LoadError as error:
             raise LoadError(f"`{name}` in `{case.name}`: {error}") from error
         running.settle()
-        return found
+        used = (cpu_seconds(running.pid) or 0.0) - before
+        return replace(found, cpu_ms=used * 1_000 / found.requests)
 
-    warm = {name: load(name, WARM_UP_SECONDS) for name in names}
-    seconds = {name: max(options.seconds, _ROUND_LATENCIES * warm[name].p50_ms / 1e3) for name in names}
+    warm = {name: load(name, WARM_UP_SECONDS * case.stretch) for name in names}
+    seconds = {name: max(options.seconds * case.stretch, _ROUND_LATENCIES * warm[name].p50_ms / 1e3) for name in names}
     rounds: list[dict[str, Figures]] = []
     for _ in range(options.rounds):
         order = random.sample(names, len(names))

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from operator import is_
+from typing import TypeVar
 
 from graphql import GraphQLField, GraphQLID, GraphQLNamedType, GraphQLNonNull, GraphQLObjectType
 
@@ -99,6 +100,28 @@ def build_data(snapshot: Snapshot, rules: RuleSet, shared: Shared, kept: DataTyp
     own = (kind for part in components.values() for kind in part.types)
     types = (data, *(group.type for group in groups.values()), *own, *_common_types(snapshot.served))
     return DataTypes(data, types, members, components, groups)
+
+
+K = TypeVar("K", bound=GraphQLNamedType)
+
+
+def passing(data: DataTypes, kinds: Iterable[K]) -> Iterator[K]:
+    """`kinds`, one after the other; fields that are built for one that passes by are let go when the next one comes.
+
+    So a text of everything needs no room for everything. Whoever uses the types meanwhile finds or builds the fields.
+    """
+    owners = {kind.name: member for member in data.resources.values() for kind in member.types(targeted=True)}
+    former: ResourceTypes | None = None
+    used = True
+    for kind in kinds:
+        owner = owners.get(kind.name)
+        if owner is not former:
+            if former is not None and not used:
+                former.fold()
+            former, used = owner, owner is None or owner.unfolded()
+        yield kind
+    if former is not None and not used:
+        former.fold()
 
 
 def _common_types(resources: Iterable[Resource]) -> Iterator[GraphQLNamedType]:

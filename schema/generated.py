@@ -274,7 +274,6 @@ class ResourceTypes:
             vars(kind).clear()
         vars(self).clear()
 
-    @property
     def unfolded(self) -> bool:
         """Whether fields of its types are built."""
         return any(not _BUILT.isdisjoint(vars(kind)) for kind in self._own_types())

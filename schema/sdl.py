@@ -23,6 +23,7 @@ from graphql.utilities.print_schema import (
     print_schema_definition,
 )
 
+from schema.data import DataTypes, passing
 from schema.descriptions import article
 from schema.directives import FIELD_SET, KEY
 from schema.federation import FEDERATION_URL, MACHINERY, key_fields
@@ -40,24 +41,25 @@ class Texts:
     The schema is handed in and not held, so that it does not refer to itself.
     """
 
-    def __init__(self, snapshot: Snapshot, rules: RuleSet) -> None:
+    def __init__(self, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> None:
         self._snapshot = snapshot
         self._rules = rules
+        self._data = data
         self._sdl: str | None = None
         self._federation: str | None = None
 
     def sdl(self, schema: GraphQLSchema) -> str:
         if self._sdl is None:
-            self._sdl = print_sdl(schema, self._snapshot, self._rules)
+            self._sdl = print_sdl(schema, self._snapshot, self._rules, self._data)
         return self._sdl
 
     def federation(self, schema: GraphQLSchema) -> str:
         if self._federation is None:
-            self._federation = federation_sdl(schema, self._snapshot, self._rules)
+            self._federation = federation_sdl(schema, self._snapshot, self._rules, self._data)
         return self._federation
 
 
-def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet) -> str:
+def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> str:
     """The schema for clients: directives, then types by name, fields in the order of the catalogue.
 
     Federation's machinery (`_entities`, `_service`) is left out, as in the texts of other subgraphs.
@@ -66,16 +68,16 @@ def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet) -> str:
     printer = _Printer(snapshot, rules)
     parts = [definition] if definition else []
     parts += _directives(schema)
-    parts += [printer.type(kind) for kind in _types(schema)]
+    parts += [printer.type(kind) for kind in passing(data, _types(schema))]
     return "\n\n".join(parts) + "\n"
 
 
-def federation_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet) -> str:
+def federation_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> str:
     """The schema as a subgraph of Apollo Federation 2: what its `_service { sdl }` answers."""
     printer = _Printer(snapshot, rules, subgraph=True)
     parts = [f'extend schema @link(url: "{FEDERATION_URL}", import: ["@key", "@shareable"])']
     parts += _directives(schema, without=KEY)
-    parts += [printer.type(kind) for kind in _types(schema) if kind is not FIELD_SET]
+    parts += [printer.type(kind) for kind in passing(data, _types(schema)) if kind is not FIELD_SET]
     return "\n\n".join(parts) + "\n"
 
 

@@ -1,6 +1,7 @@
 """In charge of the unified schema: the fixed part in Strawberry with the generated part of one snapshot grafted on."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 from graphql import (
     GraphQLField,
@@ -11,7 +12,7 @@ from graphql import (
     specified_directives,
 )
 
-from schema.data import DataTypes, build_data
+from schema.data import DataTypes, build_data, passing
 from schema.directives import KEY, RESOURCE, SHARE
 from schema.federation import federation_part
 from schema.fields import EXTENSION, RootField
@@ -49,6 +50,10 @@ class UnifiedSchema:
         """The text that `_service { sdl }` answers: a subgraph of Apollo Federation 2."""
         return self._texts.federation(self.graphql)
 
+    def passing(self, entries: Iterable[Any]) -> Iterator[Any]:
+        """`entries`, types or others, without room for the fields of all of them; see `schema.data.passing`."""
+        return passing(self.data, entries)
+
 
 def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedSchema:
     """The schema of `snapshot`. Types of resources that `reuse` has with equal content are taken over.
@@ -64,7 +69,7 @@ def build(snapshot: Snapshot, *, reuse: UnifiedSchema | None = None) -> UnifiedS
     known = fixed.query.fields
     node = GraphQLField(**known["node"].to_kwargs())
     node.extensions = {**node.extensions, EXTENSION: RootField.NODE}
-    texts = Texts(snapshot, rules)
+    texts = Texts(snapshot, rules, data)
     federation = federation_part(data, texts.federation)
     fields = {
         "me": known["me"],

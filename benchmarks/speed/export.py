@@ -17,6 +17,7 @@ from typing import Any, Self
 
 from benchmarks.speed.contract import RESIDENT_FIELDS, Draw
 from benchmarks.speed.data import RESIDENTS, STATE, Servers
+from benchmarks.speed.load import LoadError
 from benchmarks.speed.platform import PURPOSE, Platform
 from benchmarks.speed.processes import Running
 from benchmarks.speed.subjects import ours
@@ -34,7 +35,7 @@ _WARM_QUERIES = 20
 _MB = 1 << 20
 
 
-class ExportError(RuntimeError):
+class ExportError(LoadError):
     """An export was refused, broke off or gave another number of rows; the message says which."""
 
 

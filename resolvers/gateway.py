@@ -27,6 +27,7 @@ from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
 from resolvers.execution import Delivered, Execution
 from resolvers.exporting import Export, Exports, Steps
+from resolvers.introspection import SCHEMA_FIELDS, SchemaAnswers, together
 from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
 from resolvers.metering import exhausted
@@ -152,7 +153,11 @@ class Gateway:
         schema = await asyncio.to_thread(unified.build, snapshot, reuse=former)
         limits = self._limits
         return Served(
-            schema, Documents(schema.graphql, limits), Plans(limits.plans_cached), Recent(limits.plans_cached)
+            schema,
+            Documents(schema.graphql, limits),
+            Plans(limits.plans_cached),
+            Recent(limits.plans_cached),
+            SchemaAnswers(schema),
         )
 
     def _id_kind(self, value: str) -> str:
@@ -460,7 +465,8 @@ class Gateway:
                     _log.error("fixed part failed", exc_info=error.original_error)
                 errors.append(messages.fixed(error))
             broken = rest.data is None
-            values.update((key, orjson.dumps(value)) for key, value in (rest.data or {}).items())
+            for key, value in (rest.data or {}).items():
+                values[key] = value if type(value) is bytes else orjson.dumps(value)
         if broken:
             data = b"null"
         else:

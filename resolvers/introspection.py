@@ -63,7 +63,7 @@ class SchemaAnswers:
     async def answer(
         self, document: Document, operation: Operation, inputs: Mapping[str, Any], selections: Sequence[Selected]
     ) -> ExecutionResult:
-        """The answer to root fields of SCHEMA_FIELDS, each as `orjson.Fragment`; `inputs` are variables as sent.
+        """The answer to root fields of SCHEMA_FIELDS, each as bytes of JSON; `inputs` are variables as sent.
 
         An operation beyond the bound has no data and one error LIMIT_EXCEEDED.
         """
@@ -82,7 +82,7 @@ class SchemaAnswers:
             return ExecutionResult(
                 None, [GraphQLError(error.message, first.nodes, path=[first.key], original_error=error)]
             )
-        return ExecutionResult({name: orjson.Fragment(text) for name, text in found.items()}, None)
+        return ExecutionResult(dict(found), None)
 
     async def _found(
         self, key: Key, collector: Collector, variables: Mapping[str, Any], selections: Sequence[Selected]

@@ -12,6 +12,7 @@ from authz.visible import VisibleRelation
 from resolvers.caches import Plans, Recent
 from resolvers.document import Document, Documents, Operation
 from resolvers.execution import Execution
+from resolvers.introspection import SchemaAnswers
 from resolvers.messages import STATUS, Messages
 from resolvers.plan import Plan
 from resolvers.planner import Planning
@@ -43,7 +44,7 @@ class Roots:
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """What belongs to one snapshot: schema, documents, root fields and plans go when it goes.
+    """What belongs to one snapshot: schema, documents, root fields, plans and what it tells of itself go with it.
 
     `roots` are kept by operation and shape of its variables, of which `@skip` and `@include` are a part.
     """
@@ -52,6 +53,7 @@ class Served:
     documents: Documents
     plans: Plans
     roots: "Recent[tuple[Operation, tuple[Any, ...]], Roots]"
+    answers: SchemaAnswers
 
 
 @dataclass(slots=True)

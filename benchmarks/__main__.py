@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import freshness, start, workflow
+from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
 from benchmarks.speed.load import LoadError
@@ -22,6 +23,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "start": start.run,
     "freshness": freshness.run,
     "workflow": workflow.run,
+    "export": export.run,
 }
 """Cases that stand alone; those of `benchmarks.speed.cases` share what they are measured with."""
 

@@ -25,9 +25,11 @@ def register(app: typer.Typer) -> None:
 def serve(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on; 0 takes a free one.")] = None,
+    workers: Annotated[int | None, typer.Option(help="Processes that serve on that port.")] = None,
 ) -> None:
     """Serves the node until it is told to stop (SIGTERM, Ctrl-C)."""
-    given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    options = {"host": host, "port": port, "workers": workers}
+    given = {name: value for name, value in options.items() if value is not None}
     try:
         run_node(load(**given), os.environ, on_ready=lambda url: typer.echo(f"ready {url}"))
     except (SettingsError, StartError, IssuerError, EmbeddedPostgresError) as error:

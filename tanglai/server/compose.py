@@ -1,12 +1,14 @@
 """In charge of putting a node together: platform database, replica, sources, audit log, gateway, application."""
 
 import asyncio
-import gc
+import base64
 import hashlib
 import logging
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+import signal
+import socket
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from authz.decide import MaskKey
 from connectors.gate import Room
 from connectors.pool import SourcePool
 from connectors.webhooks import WebhookClient
+from resolvers.exporting import Export
 from resolvers.gateway import Gateway
 from resolvers.limits import Limits
 from resolvers.requests import GraphQLRequest, GraphQLResponse
@@ -32,13 +35,15 @@ from tanglai.server.documents import DocumentRoutes
 from tanglai.server.housekeeping import Housekeeping
 from tanglai.server.identity import Entrance, TokenVerifier
 from tanglai.server.importing import Importer
-from tanglai.server.issuer import ISSUER, DemoIssuer
+from tanglai.server.issuer import ISSUER, DemoIssuer, IssuerError
 from tanglai.server.kept import KeptSecretError, kept_secret
 from tanglai.server.keys import FixedKeys, Keys, file_keys, url_keys
+from tanglai.server.memory import kept_still
 from tanglai.server.observations import Observations
 from tanglai.server.serve import StartError, serve
 from tanglai.server.settings import Settings
 from tanglai.server.spreadsheets import SpreadsheetRoutes
+from tanglai.server.workers import Line, Port, Supervisor
 from tanglai.storage import migrate
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.embedded import EmbeddedPostgres, EmbeddedPostgresError
@@ -82,6 +87,9 @@ class Node:
 
     def subscribe(self, request: GraphQLRequest) -> AsyncGenerator[GraphQLResponse, None]:
         return self._started().subscribe(request)
+
+    async def export(self, request: GraphQLRequest) -> Export | GraphQLResponse:
+        return await self._started().export(request)
 
     async def sdl(self) -> str:
         return await self._started().sdl()
@@ -186,13 +194,8 @@ class Node:
 async def _keep(server: EmbeddedPostgres) -> None:
     while True:
         await asyncio.sleep(SUPERVISE_SECONDS)
-        if server.alive():
-            continue
-        try:
-            await asyncio.to_thread(server.ensure_running)
-            _log.warning("the embedded database died and was started again")
-        except EmbeddedPostgresError as error:
-            _log.error("the embedded database cannot be started again: %s", error)
+        if not server.alive():
+            await asyncio.to_thread(_revive, server)
 
 
 def _not_started() -> TanglaiError:
@@ -239,6 +242,9 @@ def limits_of(settings: Settings) -> Limits:
         page=settings.max_page,
         source_timeout=settings.source_seconds,
         event_timeout=settings.request_seconds,
+        export_rows=settings.max_export_rows,
+        export_bound=16 * settings.max_export_rows,
+        export_timeout=settings.export_idle_seconds,
     )
 
 
@@ -307,18 +313,86 @@ def run_node(
     *,
     on_ready: Callable[[str], None] | None = None,
 ) -> None:
-    """Serves a node until SIGINT or SIGTERM. Raises StartError."""
+    """Serves a node until SIGINT or SIGTERM, with as many workers as the settings say. Raises StartError."""
     logs.configure(settings)
-    app, observations = compose(settings, environment, session)
+    if settings.workers > 1:
+        _run_workers(settings, environment, session, on_ready)
+    else:
+        _run(settings, environment, session, on_ready)
 
-    def ready(url: str) -> None:
-        # The catalogue and the schema stay: looking through them again and again would stop the event loop.
-        gc.collect()
-        gc.freeze()
-        if on_ready is not None:
-            on_ready(url)
 
+def _run(
+    settings: Settings,
+    environment: Mapping[str, str],
+    session: DemoSession | None,
+    on_ready: Callable[[str], None] | None,
+    alive: Callable[[], Awaitable[None]] | None = None,
+    sockets: Sequence[socket.socket] | None = None,
+) -> None:
+    with kept_still() as memory:
+        app, observations = compose(settings, environment, session)
+
+        def ready(url: str) -> None:
+            memory.settle()
+            if on_ready is not None:
+                on_ready(url)
+
+        serve(app, settings, observations, on_ready=ready, alive=alive, sockets=sockets)
+
+
+def _run_workers(
+    settings: Settings,
+    environment: Mapping[str, str],
+    session: DemoSession | None,
+    on_ready: Callable[[str], None] | None,
+) -> None:
+    """What there is once for all workers is begun here: the port, the embedded database, the tables."""
+    key = settings.key_bytes or kept_key(settings)
+    server = None if settings.database_url else EmbeddedPostgres(settings.state_dir / "platform")
+    port = Port.take(settings.host, settings.port)
+    with ExitStack() as stack:
+        stack.callback(port.close)
+        try:
+            if server is not None:
+                server.start()
+                stack.callback(server.stop)
+            url = settings.database_url if server is None else server.url()
+            asyncio.run(migrate.upgrade(url))
+        except (EmbeddedPostgresError, SchemaMismatch, TanglaiError) as error:
+            raise StartError(f"the platform database cannot be used: {error}") from error
+
+        def work(number: int, line: Line) -> None:
+            if server is not None:
+                server.leave_to_parent()
+            logs.configure(settings, worker=number)
+            given = {**settings.model_dump(), "database_url": url, "key": base64.b64encode(key).decode()}
+            if settings.metrics_port:
+                given["metrics_port"] = settings.metrics_port + number - 1
+            own = Settings(**given)
+            try:
+                _run(own, environment, session, lambda _: line.ready(), line.alive, port.sockets())
+            except IssuerError as error:
+                raise StartError(str(error)) from None
+
+        beside = partial(_revive, server) if server is not None else lambda: None
+        stopped = Supervisor(
+            work,
+            settings.workers,
+            port,
+            stop_seconds=settings.shutdown_seconds,
+            on_ready=on_ready,
+            beside=beside,
+        ).run()
+    if stopped is not signal.SIGINT:
+        signal.signal(stopped, signal.SIG_DFL)  # as one process ends
+        signal.raise_signal(stopped)
+
+
+def _revive(server: EmbeddedPostgres) -> None:
+    if server.alive():
+        return
     try:
-        serve(app, settings, observations, on_ready=ready)
-    finally:
-        gc.unfreeze()  # else what is in a cycle outlives the interpreter, and DuckDB's modules complain of it
+        server.ensure_running()
+        _log.warning("the embedded database died and was started again")
+    except EmbeddedPostgresError as error:
+        _log.error("the embedded database cannot be started again: %s", error)

@@ -82,12 +82,23 @@ def _failures(_: Any, __: str, event: Event) -> Event:
     return event
 
 
+def _from(worker: int) -> structlog.typing.Processor:
+    def number(_: Any, __: str, event: Event) -> Event:
+        event["worker"] = worker
+        return event
+
+    return number
+
+
 def _json(_: Any, __: str, event: Event) -> str:
     return orjson.dumps(event, default=repr).decode()
 
 
-def configure(settings: Settings, stream: TextIO | None = None) -> None:
-    """Set up structlog and the standard library's loggers to write to `stream` (standard error)."""
+def configure(settings: Settings, stream: TextIO | None = None, *, worker: int | None = None) -> None:
+    """Set up structlog and the standard library's loggers to write to `stream` (standard error).
+
+    With `worker`, a number, every line says which process of the node it comes from.
+    """
     out = stream if stream is not None else sys.stderr
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]
     steps: list[structlog.typing.Processor] = [
@@ -96,6 +107,8 @@ def configure(settings: Settings, stream: TextIO | None = None) -> None:
         _failures,
         redact,
     ]
+    if worker is not None:
+        steps.append(_from(worker))
     render: structlog.typing.Processor = (
         _json if settings.log_format == "json" else structlog.dev.ConsoleRenderer(colors=False)
     )

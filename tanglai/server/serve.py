@@ -1,7 +1,7 @@
 """In charge of running the application: the listening socket, graceful shutdown, the metrics beside it."""
 
 import socket
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Sequence
 from math import ceil
 
 import uvicorn
@@ -16,9 +16,19 @@ KEEP_ALIVE_SECONDS = 65  # longer than a load balancer's, so that it never meets
 
 
 class Server(uvicorn.Server):
-    """A server of `app`; `on_ready` is called with its URL once it takes connections and the lifespan has begun."""
+    """A server of `app`; `on_ready` is called with its URL once it takes connections and the lifespan has begun.
 
-    def __init__(self, app: ASGIApp, settings: Settings, *, on_ready: Callable[[str], None] | None = None) -> None:
+    `alive` is awaited about once a second until it stops.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        *,
+        on_ready: Callable[[str], None] | None = None,
+        alive: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
         super().__init__(
             uvicorn.Config(
                 app,
@@ -36,6 +46,8 @@ class Server(uvicorn.Server):
                 backlog=BACKLOG,
                 timeout_keep_alive=KEEP_ALIVE_SECONDS,
                 timeout_graceful_shutdown=ceil(settings.shutdown_seconds),
+                callback_notify=alive,
+                timeout_notify=0,
             )
         )
         self._on_ready = on_ready
@@ -53,8 +65,13 @@ class Server(uvicorn.Server):
     @property
     def url(self) -> str:
         """`http://host:port` of the socket that listens, also when the settings asked for port 0."""
-        host, port = self.servers[0].sockets[0].getsockname()[:2]
-        return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+        return url_of(self.servers[0].sockets[0])
+
+
+def url_of(listening: socket.socket) -> str:
+    """`http://host:port` of a socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
 class StartError(RuntimeError):
@@ -67,9 +84,12 @@ def serve(
     observations: Observations,
     *,
     on_ready: Callable[[str], None] | None = None,
+    alive: Callable[[], Awaitable[None]] | None = None,
+    sockets: Sequence[socket.socket] | None = None,
 ) -> None:
     """Serve `app` until SIGINT or SIGTERM, then let running requests end, `shutdown_seconds` at most.
 
+    With `sockets`, bound ones, it listens there and not where the settings say. `on_ready`, `alive`: see `Server`.
     Everything that has to be closed belongs into the application's lifespan: after SIGTERM this call does not return.
     Raises StartError.
     """
@@ -79,9 +99,9 @@ def serve(
             stop_metrics = observations.serve(settings.metrics_host, settings.metrics_port)
         except OSError as error:
             raise StartError(f"metrics cannot listen on port {settings.metrics_port}: {error.strerror}") from None
-    server = Server(app, settings, on_ready=on_ready)
+    server = Server(app, settings, on_ready=on_ready, alive=alive)
     try:
-        server.run()
+        server.run(list(sockets) if sockets is not None else None)
     except KeyboardInterrupt:
         pass
     except SystemExit:  # uvicorn's way to say that it did not start

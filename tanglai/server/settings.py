@@ -56,6 +56,7 @@ class Settings(BaseSettings):
     # Listening
     host: str = "127.0.0.1"
     port: int = Field(default=8000, ge=0, le=65535)
+    workers: int = Field(default=1, ge=1, le=64)
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=0, ge=0, le=65535)
     allowed_origins: Annotated[tuple[str, ...], NoDecode] = ()
@@ -82,11 +83,15 @@ class Settings(BaseSettings):
     source_seconds: float = Field(default=10, gt=0)
     request_seconds: float = Field(default=30, gt=0)
     body_seconds: float = Field(default=10, gt=0)
+    max_export_rows: int = Field(default=1_000_000, ge=1, le=100_000_000)
+    export_seconds: float = Field(default=3_600, gt=0)
+    export_idle_seconds: float = Field(default=30, gt=0)
 
     # Limits of one process
     max_concurrent: int = Field(default=256, ge=1)
     max_websockets: int = Field(default=1_000, ge=0)
     max_operations: int = Field(default=32, ge=1)
+    max_exports: int = Field(default=4, ge=0)
     max_subscriptions: int = Field(default=2_000, ge=0)
     websocket_init_seconds: float = Field(default=10, gt=0)
     audit_queue: int = Field(default=10_000, ge=1)
@@ -144,6 +149,8 @@ class Settings(BaseSettings):
             raise ValueError("`demo_issuer` and `jwks` exclude each other")
         if self.demo_issuer and not is_loopback(self.host):
             raise ValueError(f"`demo_issuer` hands tokens to anybody and refuses to listen on `{self.host}`")
+        if self.metrics_port and self.metrics_port + self.workers > 65536:
+            raise ValueError(f"`metrics_port` {self.metrics_port} leaves no ports for {self.workers} `workers`")
         return self
 
     @cached_property

@@ -221,6 +221,12 @@ class EmbeddedPostgres:
                 os.close(self._lock)
                 self._lock = None
 
+    def leave_to_parent(self) -> None:
+        """In a process forked from this one: let go of the folder, which with the server stays the parent's."""
+        if self._lock is not None:
+            os.close(self._lock)
+            self._lock = None
+
     def kill(self) -> None:
         """Kill the server as a crash would (SIGKILL) and reap it; for tests."""
         with self._mutex:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import ssl
 import subprocess
 import sys
 import textwrap
@@ -117,17 +118,21 @@ class Platform:
         return path
 
     @contextlib.contextmanager
-    def node(self) -> Iterator["Node"]:
-        """A node of its own process on a free port."""
+    def node(self, *options: str, **environment: str) -> Iterator["Node"]:
+        """A node of its own process, or of several by `options`, on a free port."""
         log = (self.folder / f"node-{os.urandom(4).hex()}.log").open("w")
         process = subprocess.Popen(
-            [TANGLAI, "serve", "--port", "0"], env=self.environment, stdout=subprocess.PIPE, stderr=log, text=True
+            [TANGLAI, "serve", "--port", "0", *options],
+            env={**self.environment, **environment},
+            stdout=subprocess.PIPE,
+            stderr=log,
+            text=True,
         )
         assert process.stdout is not None
         try:
             line = process.stdout.readline()
             assert line.startswith("ready "), Path(log.name).read_text()
-            yield Node(line.split()[1], process)
+            yield Node(line.split()[1], process, Path(log.name))
         finally:
             process.terminate()
             try:
@@ -142,6 +147,8 @@ class Platform:
 class Node:
     url: str
     process: subprocess.Popen[str]
+    log: Path
+    tls: ssl.SSLContext | None = None
 
     def ask(
         self,
@@ -162,7 +169,7 @@ class Node:
         }
         request = urllib.request.Request(f"{self.url}/graphql", sent, all_headers)
         try:
-            with urllib.request.urlopen(request, timeout=timeout) as response:
+            with urllib.request.urlopen(request, timeout=timeout, context=self.tls) as response:
                 return Reply(response.status, response.read(), dict(response.headers))
         except urllib.error.HTTPError as error:
             with error:

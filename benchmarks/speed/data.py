@@ -39,6 +39,21 @@ _SETTINGS = {
 _PLATFORM_SETTINGS = {"max_connections": "200"}
 
 
+LINKED = """
+ALTER TABLE traffic.vehicles
+    ADD FOREIGN KEY (owner_id_number) REFERENCES population.residents (id_number)
+"""
+"""What one database with both tables has beside: the relation, as a foreign key."""
+
+
+def statements(residents: int, vehicles: int) -> tuple[str, str, str]:
+    """SQL of the functions that make rows, of so many residents, of so many vehicles."""
+    text = _ROWS.read_text().replace(":residents", str(residents)).replace(":vehicles", str(vehicles))
+    base, _, rest = text.partition(_RESIDENTS_MARK)
+    first, _, second = rest.partition(_VEHICLES_MARK)
+    return base, first, second
+
+
 class Servers:
     """The server of the sources and the one of the platform, below `state`; rows are made where they are not there.
 
@@ -105,11 +120,11 @@ class Servers:
         mark.write_text(wanted)
 
     def _version(self) -> str:
-        parts = (_ROWS.read_text(), _LINKED, str(self.residents), str(self.vehicles))
+        parts = (_ROWS.read_text(), LINKED, str(self.residents), str(self.vehicles))
         return sha256("\0".join(parts).encode()).hexdigest()
 
     async def _make(self) -> None:
-        base, residents, vehicles = self._statements()
+        base, residents, vehicles = statements(self.residents, self.vehicles)
         server = await asyncpg.connect(self.sources.url())
         try:
             password = await server.fetchval("SELECT quote_literal($1::text)", self._password())
@@ -122,15 +137,7 @@ class Servers:
                 await server.execute(f'CREATE DATABASE "{database}" TEMPLATE template0 STRATEGY file_copy')
         finally:
             await server.close()
-        await asyncio.gather(
-            self._load("left", base, residents, vehicles, _LINKED), self._load("right", base, vehicles)
-        )
-
-    def _statements(self) -> tuple[str, str, str]:
-        text = _ROWS.read_text().replace(":residents", str(self.residents)).replace(":vehicles", str(self.vehicles))
-        base, _, rest = text.partition(_RESIDENTS_MARK)
-        residents, _, vehicles = rest.partition(_VEHICLES_MARK)
-        return base, residents, vehicles
+        await asyncio.gather(self._load("left", base, residents, vehicles, LINKED), self._load("right", base, vehicles))
 
     async def _load(self, database: str, *statements: str) -> None:
         connection: asyncpg.Connection[Any] = await asyncpg.connect(self.sources.url(database))
@@ -146,9 +153,3 @@ class Servers:
             await connection.execute("VACUUM ANALYZE")
         finally:
             await connection.close()
-
-
-_LINKED = """
-ALTER TABLE traffic.vehicles
-    ADD FOREIGN KEY (owner_id_number) REFERENCES population.residents (id_number)
-"""

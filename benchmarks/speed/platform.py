@@ -62,6 +62,16 @@ def askers() -> tuple[tuple[Asker, ...], tuple[Asker, ...]]:
     return region, cities
 
 
+def write_catalogue(folder: Path) -> list[Path]:
+    """Writes what the files of CATALOGUE leave out, those who ask and their grants, to `folder`; the files."""
+    folder.mkdir(exist_ok=True)
+    found = []
+    for kind, entries in (("departments", _departments()), ("grants", _grants())):
+        found.append(folder / f"{kind}.yaml")
+        found[-1].write_text(json.dumps({"kind": kind, kind: entries}, ensure_ascii=False), encoding="utf-8")
+    return found
+
+
 class Platform:
     """Databases of the platform's server, one for each node that takes part, and what their nodes need to run.
 
@@ -72,7 +82,7 @@ class Platform:
         self._servers = servers
         self.state_dir = servers.state / "node"
         self.state_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
-        self._files = self._written_catalogue()
+        self._files = write_catalogue(servers.state / "catalogue")
 
     def environment(self, database: str, tree: Path = ROOT) -> dict[str, str]:
         """Environment of a node over `database`, and of its commands."""
@@ -129,14 +139,6 @@ class Platform:
             )
             if done.returncode:
                 raise PlatformError(f"`tanglai {arguments[0]}` failed: {(done.stdout + done.stderr).strip()}")
-
-    def _written_catalogue(self) -> list[Path]:
-        folder = self._servers.state / "catalogue"
-        folder.mkdir(exist_ok=True)
-        files = {"departments": _departments(), "grants": _grants()}
-        for kind, entries in files.items():
-            (folder / f"{kind}.yaml").write_text(json.dumps({"kind": kind, kind: entries}, ensure_ascii=False))
-        return [folder / f"{kind}.yaml" for kind in files]
 
     def _key(self) -> str:
         path = self._servers.state / "key"

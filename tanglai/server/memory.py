@@ -1,4 +1,4 @@
-"""In charge of the cycle collector: what a node keeps for long is not looked through again and again.
+"""In charge of what could hold the event loop: the cycle collector, and threads that compute beside it.
 
 Looking through the catalogue, the schema and the grants of a region takes most of a second, and everything stands still
 meanwhile. What is kept for long has no cycles or breaks them itself (`schema.data.Component`), so it needs no search.
@@ -6,6 +6,7 @@ meanwhile. What is kept for long has no cycles or breaks them itself (`schema.da
 
 import gc
 import logging
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,6 +16,9 @@ _log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.01
 """A full collection that takes longer sets what it has looked through aside."""
+
+SWITCH_SECONDS = 0.0005
+"""A thread that computes gives way to one that waits after so long: schemas are built while requests are answered."""
 
 GROWTH, ROOM = 2, 2_000_000
 """So many times, plus so many, of what was in use at the last look may be set aside before all of it is looked at."""
@@ -61,8 +65,9 @@ class Keeper:
 
 @contextmanager
 def kept_still() -> Iterator[Keeper]:
-    """Collections as a node needs them: none while it starts, short ones from `Keeper.settle` on."""
+    """Threads and collections as a node needs them: no collection while it starts, short ones from `settle` on."""
     keeper = Keeper()
+    sys.setswitchinterval(SWITCH_SECONDS)
     gc.disable()
     gc.callbacks.append(keeper.collected)
     try:

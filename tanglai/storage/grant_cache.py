@@ -13,6 +13,7 @@ class GrantCache:
     def __init__(self, max_grants: int) -> None:
         self._max = max_grants
         self._held: OrderedDict[str, DepartmentGrants] = OrderedDict()
+        self._read: dict[str, Mapping[str, Resource]] = {}  # resources that those held are known to be read against
         self._size = 0
         self._newest: dict[str, int] = {}  # epoch of the last change that a confirmation told, per requester
         self.past = 0
@@ -23,8 +24,10 @@ class GrantCache:
         held = self._held.get(department)
         if held is None or not self.holds(held):
             return None
-        if any(resources.get(code) is not used for code, used in held.resources.items()):
-            return None
+        if self._read.get(department) is not resources:  # once per requester and catalogue, not once per request
+            if any(resources.get(code) is not used for code, used in held.resources.items()):
+                return None
+            self._read[department] = resources
         self._held.move_to_end(department)
         return held
 
@@ -55,11 +58,13 @@ class GrantCache:
     def forget(self) -> None:
         """Let go of everything."""
         self._held.clear()
+        self._read.clear()
         self._newest.clear()
         self._size = 0
         self.past += 1
 
     def _drop(self, department: str) -> None:
+        self._read.pop(department, None)
         held = self._held.pop(department, None)
         if held is not None:
             self._size -= _weight(held)

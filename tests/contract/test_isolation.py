@@ -10,6 +10,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from benchmarks.wire import wire
 from connectors import files, files_tables
 from connectors import gate as gates
 from connectors.files import FilesConnector
@@ -23,7 +24,6 @@ from tanglai.catalogue.scalars import ScalarType
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.catalogues import MARKET_REGULATION, PUBLIC_SECURITY, make_item, make_relation, make_resource, make_snapshot
 from tests.gateways import Answer, World, requester
-from tests.hanging import wire
 
 PEOPLE = "{ data { population { residents(first: 5) { nodes { name } } } } }"
 CARS = "{ data { population { vehicles(first: 5) { nodes { plate } } } } }"

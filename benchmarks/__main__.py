@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import freshness, start, workflow
+from benchmarks import freshness, isolation, start, workflow
 from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
@@ -22,6 +22,7 @@ PLOT = Path(__file__).parent.parent / "docs" / "performance.svg"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "start": start.run,
     "freshness": freshness.run,
+    "isolation": isolation.run,
     "workflow": workflow.run,
     "export": export.run,
 }

@@ -10,7 +10,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -83,7 +83,7 @@ def _measure(servers: Servers, platform: Platform, database: str, name: str, row
                 file.write(chunk)
             seconds = time.monotonic() - began - paused
         file.seek(0)
-        counted = _COUNTS[name.partition("_")[0]](file)
+        counted = COUNTS[name.partition("_")[0]](file)
     if counted != rows:
         raise ExportError(f"`{name}` gave {counted} rows, not {rows}")
     return {
@@ -134,7 +134,8 @@ def _arrow(file: Any) -> int:
         return sum(batch.num_rows for batch in reader)
 
 
-_COUNTS: dict[str, Callable[[Any], int]] = {"ndjson": _lines, "csv": _records, "parquet": _parquet, "arrow": _arrow}
+COUNTS: dict[str, Callable[[Any], int]] = {"ndjson": _lines, "csv": _records, "parquet": _parquet, "arrow": _arrow}
+"""How many rows a file of each format has."""
 
 
 @dataclass
@@ -147,9 +148,9 @@ class Memory:
     pid: int
     idle: int = 0
     peak: int = 0
+    samples: list[int] = field(default_factory=list)
 
     def __enter__(self) -> Self:
-        self._samples: list[int] = []
         self._over = threading.Event()
         for pid in self._tree():
             Path(f"/proc/{pid}/clear_refs").write_text("5")  # the peak is now what there is
@@ -168,15 +169,15 @@ class Memory:
 
     def drift(self) -> float:
         """Bytes; 0 where it took too short to tell."""
-        quarter = len(self._samples) // 4
+        quarter = len(self.samples) // 4
         if not quarter:
             return 0.0
-        second, last = (sorted(self._samples[n * quarter : (n + 1) * quarter])[quarter // 2] for n in (1, 3))
+        second, last = (sorted(self.samples[n * quarter : (n + 1) * quarter])[quarter // 2] for n in (1, 3))
         return float(last - second)
 
     def _watch(self) -> None:
         while not self._over.wait(_SAMPLE_SECONDS):
-            self._samples.append(self._total("VmRSS"))
+            self.samples.append(self._total("VmRSS"))
 
     def _total(self, figure: str) -> int:
         return sum(_kilobytes(pid, figure) for pid in self._tree()) * 1_024

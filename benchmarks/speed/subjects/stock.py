@@ -115,10 +115,14 @@ class _View(GraphQL[dict[str, Any], None]):
         return orjson.dumps(data)
 
 
+def schema() -> strawberry.Schema:
+    """Resolvers and caches."""
+    return strawberry.Schema(Query, extensions=[ParserCache, ValidationCache])
+
+
 def application() -> Starlette:
     """The ASGI application; its pools are open while it runs."""
-    schema = strawberry.Schema(Query, extensions=[ParserCache, ValidationCache])
-    view = _View(schema, graphql_ide=None)
+    view = _View(schema(), graphql_ide=None)
 
     @contextlib.asynccontextmanager
     async def lifespan(_: Starlette) -> AsyncIterator[None]:

@@ -4,7 +4,6 @@ Its packages, a Node of version 22 or later among them, come from npm as `packag
 `.bench/postgraphile`. No package's own scripts run.
 """
 
-import functools
 import hashlib
 import shutil
 import subprocess
@@ -22,13 +21,13 @@ _NODE = 22
 _INSTALL_SECONDS = 900.0
 
 
-@functools.cache
-def _unavailable() -> str | None:
+def unavailable() -> str | None:
+    """Why it cannot run on this machine, None when it can. Installs what it needs, the first time."""
     try:
         _install()
     except (OSError, subprocess.SubprocessError) as error:
         return f"npm could not install PostGraphile: {_words(error)}"
-    return None if _node() else f"there is no Node {_NODE} or later, and npm has none for this machine"
+    return None if node() else f"there is no Node {_NODE} or later, and npm has none for this machine"
 
 
 def _install() -> None:
@@ -57,19 +56,18 @@ def _words(error: Exception) -> str:
     return str(error)
 
 
-@functools.cache
-def _node() -> str | None:
+def node() -> str | None:
     """The pinned Node where npm has it for this machine, else the machine's own if it is new enough."""
     own = [str(path) for path in sorted((_FOLDER / "node_modules").glob("node-*/bin/node"))]
-    for node in [*own, shutil.which("node")]:
-        if node is None:
+    for program in [*own, shutil.which("node")]:
+        if program is None:
             continue
         try:
-            told = subprocess.run([node, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
+            told = subprocess.run([program, "--version"], check=True, capture_output=True, text=True, timeout=30).stdout
         except (OSError, subprocess.SubprocessError):
             continue
         if int(told.removeprefix("v").partition(".")[0]) >= _NODE:
-            return node
+            return program
     return None
 
 
@@ -96,10 +94,10 @@ def _rows(case: str, answer: Any) -> list[dict[str, Any]]:
 
 
 def _command(port: int) -> Sequence[str]:
-    node = _node()
-    if node is None:
+    program = node()
+    if program is None:
         raise RuntimeError(f"there is no Node {_NODE} or later")
-    return [node, str(_FOLDER / "server.mjs"), str(port)]
+    return [program, str(_FOLDER / "server.mjs"), str(port)]
 
 
 SUBJECT = Subject(
@@ -108,6 +106,6 @@ SUBJECT = Subject(
     command=_command,
     call=_call,
     rows=_rows,
-    unavailable=_unavailable,
+    unavailable=unavailable,
     environment={"NODE_ENV": "production", "GRAPHILE_ENV": "production"},
 )

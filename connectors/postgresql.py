@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+from bisect import bisect_left
 from collections.abc import AsyncGenerator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
@@ -242,7 +243,7 @@ class PostgreSQLConnector:
         connection = await pool.acquire()
         try:
             # The server ends the statement by itself some time after its time, should this process be gone.
-            seconds = next((step for step in _SECONDS if step >= timeout), _SECONDS[-1])
+            seconds = _SECONDS[min(bisect_left(_SECONDS, timeout), len(_SECONDS) - 1)]
             if self._bounds.get(connection) != seconds:
                 await connection.execute(f"SET statement_timeout = {seconds * 1000}")
                 self._bounds[connection] = seconds

@@ -59,9 +59,9 @@ class FieldFailure:
 
 @dataclass(slots=True)
 class Delivered:
-    """What an execution gave: the JSON of roots in response order, failures, rows per resource, calls made."""
+    """What an execution gave: roots in response order, the JSON of each in parts; failures, rows, calls made."""
 
-    roots: list[tuple[str, bytes]]
+    roots: list[tuple[str, list[bytes]]]
     failures: list[FieldFailure]
     rows: dict[str, int]
     calls: int
@@ -197,13 +197,19 @@ class Execution:
             for loader in self._loaders.values():
                 loader.cancel()
         rest = iter(texts)
-        roots = [
-            (key, b"".join([piece if isinstance(piece, bytes) else next(rest) for piece in pieces]))
-            for key, pieces in self.plan.pieces
-        ]
+        roots: list[tuple[str, list[bytes]]] = []
+        for key, pieces in self.plan.pieces:
+            parts: list[bytes] = []
+            for piece in pieces:
+                if isinstance(piece, bytes):
+                    parts.append(piece)
+                else:
+                    parts += next(rest)
+            roots.append((key, parts))
         return Delivered(roots, self.failures, self.rows, self.made)
 
-    async def _answer(self, answer: Called) -> bytes:
+    async def _answer(self, answer: Called) -> Sequence[bytes]:
+        """The JSON of what is called, in parts that stand one behind the other."""
         if isinstance(answer, EntitiesCall):
             return await self._entities(answer)
         call = answer.call if isinstance(answer, LookupCall | NodeCall) else answer
@@ -214,31 +220,31 @@ class Execution:
             task = self._once.get(call.signature)
             if task is None:
                 task = self._once[call.signature] = asyncio.ensure_future(self._called(answer))
-            result: bytes = await asyncio.shield(task)
+            result: Sequence[bytes] = await asyncio.shield(task)
             return result
         except TanglaiError as error:
             self.failures.append(FieldFailure(error, call.at))
-            return b"null"
+            return (b"null",)
 
-    async def _called(self, answer: RowsCall | LookupCall | NodeCall | AggregateCall | CubeCall) -> bytes:
+    async def _called(self, answer: RowsCall | LookupCall | NodeCall | AggregateCall | CubeCall) -> Sequence[bytes]:
         match answer:
             case RowsCall():
                 return await self._root_rows(answer)
             case LookupCall(call=call):
                 return await self._root_rows(call)
             case NodeCall(id=value, call=call):
-                return (await self._node(value, call)).encode()
+                return ((await self._node(value, call)).encode(),)
             case AggregateCall():
-                return (await self._aggregate(answer)).encode()
+                return ((await self._aggregate(answer)).encode(),)
             case CubeCall():
-                return (await self._cube(answer)).encode()
+                return ((await self._cube(answer)).encode(),)
 
-    async def _root_rows(self, call: RowsCall) -> bytes:
+    async def _root_rows(self, call: RowsCall) -> Sequence[bytes]:
         page = self._pages.get(id(call))
         if page is not None and page.size >= JOINED_FROM and call.joined is not None:
             return await self._joined(call, page)
         texts = await self._texts(call, None)
-        return texts[None].encode()
+        return (texts[None].encode(),)
 
     async def _node(self, value: "IdSlot | str", call: RowsCall) -> str:
         token = self.arguments[value.path] if isinstance(value, IdSlot) else value
@@ -252,7 +258,7 @@ class Execution:
         texts = await self._texts(call, [key])
         return texts.get(key, "null")
 
-    async def _entities(self, answer: EntitiesCall) -> bytes:
+    async def _entities(self, answer: EntitiesCall) -> Sequence[bytes]:
         keys = [_entity_key(answer, value) for value in self._given(answer)]
         batches: dict[tuple[str, tuple[str, ...]], dict[Any, None]] = {}
         for key in keys:
@@ -276,7 +282,7 @@ class Execution:
                 jobs.append(read(kind, call, list(batch)))
         await asyncio.gather(*jobs)
         texts = ["null" if key is None else found.get(key[0], {}).get(key[1], "null") for key in keys]
-        return f"[{','.join(texts)}]".encode()
+        return (f"[{','.join(texts)}]".encode(),)
 
     async def _aggregate(self, call: AggregateCall) -> str:
         extra = await self._keysets(call.keysets)
@@ -361,7 +367,7 @@ class Execution:
                 texts[key] = self._empty(call, renderer, total) if total else empty
         return texts
 
-    async def _joined(self, call: RowsCall, binding: PageBinding) -> bytes:
+    async def _joined(self, call: RowsCall, binding: PageBinding) -> Sequence[bytes]:
         """A page whose rows the source gives as one text: what it costs here does not grow with them."""
         page = call.page
         assert page is not None

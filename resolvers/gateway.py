@@ -449,7 +449,7 @@ class Gateway:
     ) -> GraphQLResponse:
         messages = context.messages
         errors: list[dict[str, Any]] = []
-        values: dict[str, bytes] = {}
+        values: dict[str, Sequence[bytes]] = {}
         broken = False
         if plan is not None and delivered is not None:
             errors += [messages.denial(e.denial, e.at) for e in plan.errors]
@@ -466,15 +466,18 @@ class Gateway:
                 errors.append(messages.fixed(error))
             broken = rest.data is None
             for key, value in (rest.data or {}).items():
-                values[key] = value if type(value) is bytes else orjson.dumps(value)
+                values[key] = (value if type(value) is bytes else orjson.dumps(value),)
+        parts = [b'{"data":']
         if broken:
-            data = b"null"
+            parts.append(b"null")
         else:
-            fields = [f'"{key}":'.encode() + values[key] for key in roots.keys if key in values]
-            data = b"{%b}" % b",".join(fields)
-        told = b',"errors":' + orjson.dumps(errors) if errors else b""
-        about = orjson.dumps(extensions(context, plan))
-        return GraphQLResponse(b'{"data":%b%b,"extensions":%b}' % (data, told, about), True, 200)
+            for key in [key for key in roots.keys if key in values]:
+                parts += (b',"' if len(parts) > 1 else b'{"', key.encode(), b'":', *values[key])
+            parts.append(b"}" if len(parts) > 1 else b"{}")
+        if errors:
+            parts += (b',"errors":', orjson.dumps(errors))
+        parts += (b',"extensions":', orjson.dumps(extensions(context, plan)), b"}")
+        return GraphQLResponse(b"".join(parts), True, 200)
 
     async def _refuse(self, context: Context, refusal: Refusal) -> GraphQLResponse:
         """A request error. One that asked for data is recorded like any answer."""

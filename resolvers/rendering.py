@@ -149,8 +149,8 @@ class Renderer:
         return f'"{self._seals.seal(CURSOR, binding.context, values)}"'
 
 
-def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: int | None) -> bytes:
-    """A connection of nodes alone, whose rows come as one text with commas between."""
+def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: int | None) -> list[bytes]:
+    """A connection of nodes alone, whose rows come as one text with commas between; in parts."""
     assert isinstance(shape, ConnectionShape)
     parts: list[bytes] = []
     for key, part in shape.fields:
@@ -161,7 +161,8 @@ def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: in
             parts.append(b"null" if total is None else b"%d" % total)
         else:
             parts.append(str(part).encode())
-    return b"".join((*parts, b"}"))
+    parts.append(b"}")
+    return parts
 
 
 def _bool(value: bool) -> str:

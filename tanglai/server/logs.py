@@ -5,6 +5,7 @@ import re
 import sys
 import traceback
 from collections.abc import MutableMapping
+from functools import lru_cache
 from typing import Any, TextIO
 
 import orjson
@@ -29,11 +30,16 @@ Event = MutableMapping[str, Any]
 def redact(_: Any, __: str, event: Event) -> Event:
     """Hide values by their names and by their looks."""
     for name, value in event.items():
-        if name in _DATA_NAMES or _SECRET_NAMES.search(name):
+        if _is_hidden(name):
             event[name] = HIDDEN
         elif isinstance(value, str):
             event[name] = redact_text(value)
     return event
+
+
+@lru_cache(maxsize=1024)
+def _is_hidden(name: str) -> bool:
+    return name in _DATA_NAMES or _SECRET_NAMES.search(name) is not None
 
 
 def redact_text(text: str) -> str:

@@ -86,7 +86,7 @@ class ExportExecution(Execution):
                 if left < 0:
                     raise TanglaiError(
                         ErrorCode.LIMIT_EXCEEDED,
-                        f"the list has more than {self.most} rows: export parts of it, or give `extensions.export.rows`",
+                        f"the list has more than {self.most} rows: export parts, or give `extensions.export.rows`",
                     )
                 yield await self._rendered(call, rows)
 

@@ -15,6 +15,7 @@ from tanglai.catalogue.errors import TanglaiError
 from tanglai.server.demo_session import DemoRoutes
 from tanglai.server.documents import DocumentRoutes
 from tanglai.server.endpoint import GraphQLEndpoint, read_headers, request_id
+from tanglai.server.export import EXPORT_PATH, ExportEndpoint
 from tanglai.server.gateway import Gateway
 from tanglai.server.identity import Entrance, bearer
 from tanglai.server.observations import Observations
@@ -42,11 +43,13 @@ class Application:
         self,
         http: GraphQLEndpoint,
         websocket: WebSocketEndpoint,
+        export: ExportEndpoint,
         rest: Starlette,
         observations: Observations,
         lifespan: Lifespan | None,
     ) -> None:
         self._http, self._websocket, self._rest, self._observations = http, websocket, rest, observations
+        self._export = export
         self._lifespan = lifespan
         self.failure: Exception | None = None
         """Why the lifespan did not begin, or did not end well."""
@@ -60,6 +63,8 @@ class Application:
             await self._live(receive, send)
         elif scope["path"] == GRAPHQL_PATH:
             await (self._http if scope["type"] == "http" else self._websocket)(scope, receive, send)
+        elif scope["path"] == EXPORT_PATH and scope["type"] == "http":
+            await self._export(scope, receive, send)
         elif scope["type"] == "websocket":
             await receive()
             await send({"type": "websocket.close"})
@@ -126,6 +131,8 @@ def build_app(
     http = GraphQLEndpoint(gateway, entrance, settings, slots, subscriptions, observations, clock)
     websocket = WebSocketEndpoint(gateway, entrance, settings, slots, subscriptions, observations, clock)
     observations.watch("tanglai_operations_running", "Operations in the gateway", lambda: slots.running)
+    export = ExportEndpoint(gateway, entrance, settings, observations)
+    observations.watch("tanglai_exports", "Exports", lambda: export.slots.running)
     observations.watch("tanglai_subscriptions", "Subscriptions", lambda: subscriptions.running)
     observations.watch("tanglai_websockets", "WebSocket connections", lambda: websocket.connections.running)
     status = StatusRoutes(gateway, entrance)
@@ -151,7 +158,7 @@ def build_app(
 
     handlers = {TanglaiError: failed, HTTPException: failed, Exception: failed}
     rest = Starlette(routes=routes, exception_handlers=handlers)
-    return Application(http, websocket, rest, observations, lifespan)
+    return Application(http, websocket, export, rest, observations, lifespan)
 
 
 async def _no_demo(_: Request) -> Response:

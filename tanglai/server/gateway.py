@@ -3,9 +3,10 @@
 from collections.abc import AsyncGenerator, Mapping
 from typing import Protocol, runtime_checkable
 
+from resolvers.exporting import Export
 from resolvers.requests import GraphQLRequest, GraphQLResponse
 
-__all__ = ["Gateway", "GraphQLRequest", "GraphQLResponse", "SubscribingGateway"]
+__all__ = ["ExportingGateway", "Gateway", "GraphQLRequest", "GraphQLResponse", "SubscribingGateway"]
 
 
 class Gateway(Protocol):
@@ -16,6 +17,14 @@ class Gateway(Protocol):
     async def sdl(self) -> str: ...
 
     async def ready(self) -> Mapping[str, str]: ...
+
+
+@runtime_checkable
+class ExportingGateway(Gateway, Protocol):
+    """A gateway that also exports lists."""
+
+    async def export(self, request: GraphQLRequest) -> Export | GraphQLResponse:
+        """The export, begun, to be closed by the caller; or the response that refuses it."""
 
 
 @runtime_checkable

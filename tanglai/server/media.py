@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from enum import Enum
 from functools import lru_cache
 
+from resolvers.export_formats import Format
 from tanglai.server.events import Framing, Framings
 
 MAX_HEADER = 1024
@@ -87,6 +88,25 @@ def response_framing(accept: bytes | None) -> Framing | None:
             best, chosen = quality, Framings.EVENTS.value
         elif name == "multipart/mixed" and parameters.get("subscriptionspec") == "1.0":
             best, chosen = quality, Framings.PARTS.value
+    return chosen
+
+
+@lru_cache(maxsize=512)
+def export_format(accept: bytes | None) -> Format | None:
+    """The format of an export that the client likes best: NDJSON where it likes several alike, None where none."""
+    if not accept:
+        return Format.NDJSON
+    best, chosen = (0.0, 0), None
+    for one in Format:
+        kind = one.value.media.partition("/")[0]
+        match = (-1, 0.0)
+        for name, _, quality in _ranges(accept) if len(accept) <= MAX_HEADER else ():
+            specific = {one.value.media: 2, f"{kind}/*": 1, "*/*": 0}.get(name, -1)
+            if specific > match[0]:
+                match = (specific, quality)
+        rank = (match[1], match[0])
+        if match[1] > 0 and rank > best:
+            best, chosen = rank, one
     return chosen
 
 

@@ -14,6 +14,7 @@ from urllib.parse import quote
 import asyncpg
 
 from benchmarks.speed.contract import POOL
+from benchmarks.speed.processes import cpu_seconds
 from tanglai.storage.embedded import DataFolderInUse, EmbeddedPostgres
 
 STATE = Path(".bench")
@@ -103,6 +104,10 @@ class Servers:
             "BENCH_POOL": str(POOL),
         }
 
+    def cpu_seconds(self) -> tuple[float, float]:
+        """CPU seconds so far of the sources' server and of the platform's, their sessions' included."""
+        return _tree_seconds(self.sources), _tree_seconds(self.platform)
+
     def _password(self) -> str:
         path = self.state / "reader.json"
         if not path.exists():
@@ -153,3 +158,14 @@ class Servers:
             await connection.execute("VACUUM ANALYZE")
         finally:
             await connection.close()
+
+
+def _tree_seconds(server: EmbeddedPostgres) -> float:
+    """0 where Linux's /proc is not there. What ended sessions used is its supervisor's, so that nothing gets lost."""
+    try:
+        supervisor = int((server.data_dir / "cluster" / "postmaster.pid").read_text().split()[0])
+        children = Path(f"/proc/{supervisor}/task/{supervisor}/children").read_text().split()
+    except (OSError, ValueError, IndexError):
+        return 0.0
+    used = (cpu_seconds(pid, ended=pid == supervisor) for pid in (supervisor, *map(int, children)))
+    return sum(seconds or 0.0 for seconds in used)

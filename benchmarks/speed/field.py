@@ -15,7 +15,7 @@ from benchmarks.speed.data import STATE, Servers
 from benchmarks.speed.draws import draws
 from benchmarks.speed.load import write_table
 from benchmarks.speed.platform import ROOT, Asker, Platform
-from benchmarks.speed.processes import Running
+from benchmarks.speed.processes import Running, cpu_seconds
 from benchmarks.speed.subjects import ours
 
 OTHERS = {"raw": "raw", "strawberry": "stock", "postgraphile": "postgraphile"}
@@ -80,6 +80,10 @@ class Field:
         subject = self.running[name].subject
         write_table(map(subject.call, self.draws(case)), path)
         return path
+
+    def cpu_seconds(self, name: str) -> tuple[float, float, float]:
+        """CPU seconds so far: of the subject `name`, of the sources' server, of the platform's, whoever used them."""
+        return cpu_seconds(self.running[name].pid) or 0.0, *self._servers.cpu_seconds()
 
     def environment(self) -> dict[str, str]:
         """What subjects read, and what a node of the platform does, over a database that is there."""

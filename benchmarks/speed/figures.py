@@ -81,10 +81,13 @@ def _told(key: str, found: Ratio) -> dict[str, Any]:
     return {key: round(found.median, 3), f"{key}_interval": [round(found.low, 3), round(found.high, 3)]}
 
 
-def _middle(figures: Sequence[Figures]) -> dict[str, float]:
+def _middle(figures: Sequence[Figures]) -> dict[str, Any]:
     return {
         "rps": round(statistics.median(one.rps for one in figures), 1),
         "p50_ms": round(statistics.median(one.p50_ms for one in figures), 2),
         "p99_ms": round(statistics.median(one.p99_ms for one in figures), 2),
-        "cpu_ms": round(statistics.median(one.cpu_ms for one in figures), 3),
+        "cpu_ms": {
+            part: round(statistics.median(getattr(one.cpu_ms, part) for one in figures), 3)
+            for part in ("subject", "sources", "platform", "total")
+        },
     }

@@ -19,14 +19,28 @@ class LoadError(RuntimeError):
 
 
 @dataclass(frozen=True, slots=True)
+class Cpu:
+    """CPU milliseconds per request: of the subject's process, of its sources' server, of the platform's database."""
+
+    subject: float = 0.0
+    sources: float = 0.0
+    platform: float = 0.0
+
+    @property
+    def total(self) -> float:
+        """All of it; what the load generator used is left out."""
+        return self.subject + self.sources + self.platform
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
-    """What one round of load gave; `cpu_ms`: CPU time of the subject's process per request, without its database's."""
+    """What one round of load gave; times in milliseconds."""
 
     requests: int
     rps: float
     p50_ms: float
     p99_ms: float
-    cpu_ms: float = 0.0
+    cpu_ms: Cpu = Cpu()
 
 
 def wrk() -> str:

@@ -108,10 +108,10 @@ class Running:
             raise SubjectError(f"`{self.subject.name}` answered {error.code}: {text}") from None
 
 
-def cpu_seconds(pid: int) -> float | None:
-    """CPU seconds of a process so far; None where Linux's /proc is not there."""
+def cpu_seconds(pid: int, *, ended: bool = False) -> float | None:
+    """CPU seconds of a process so far, with `ended` those of its ended children too; None without Linux's /proc."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:
         return None
-    return (int(fields[11]) + int(fields[12])) / _TICKS
+    return sum(map(int, fields[11 : 15 if ended else 13])) / _TICKS

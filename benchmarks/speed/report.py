@@ -8,12 +8,12 @@ from benchmarks.speed.cases import Case
 
 
 def table(case: Case, result: Mapping[str, Any]) -> str:
-    """Requests per second, latencies and the process's CPU time per request of each subject, then ratios and bars."""
-    lines = [f"  {'subject':<14}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10}"]
+    """Requests per second, latencies and CPU time per request of each subject, then ratios and bars."""
+    lines = [f"  {'':<14}{'requests/s':>12}{'p50 ms':>10}{'p99 ms':>10}{'CPU ms':>10} = own + sources + platform"]
     for name, one in result["subjects"].items():
-        lines.append(
-            f"  {name:<14}{one['rps']:>12,.1f}{one['p50_ms']:>10.1f}{one['p99_ms']:>10.1f}{one['cpu_ms']:>10.3f}"
-        )
+        cpu = one["cpu_ms"]
+        parts = f"{cpu['total']:>10.3f} = {cpu['subject']:.3f} + {cpu['sources']:.3f} + {cpu['platform']:.3f}"
+        lines.append(f"  {name:<14}{one['rps']:>12,.1f}{one['p50_ms']:>10.1f}{one['p99_ms']:>10.1f}{parts}")
     others = {**case.bars, **({"reference": None} if "vs_reference" in result else {})}
     for other, bar in others.items():
         key = f"vs_{other}"

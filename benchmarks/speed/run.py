@@ -16,7 +16,7 @@ from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.field import Field
 from benchmarks.speed.load import Figures, LoadError, drive, wrk
 from benchmarks.speed.platform import ROOT
-from benchmarks.speed.processes import SubjectError, cpu_seconds
+from benchmarks.speed.processes import SubjectError
 
 ROUNDS, SECONDS = 6, 3.0
 WARM_UP_SECONDS = 2.0
@@ -61,15 +61,15 @@ def _measure(field: Field, case: Case, options: Options) -> dict[str, Any]:
 
     def load(name: str, seconds: float) -> Figures:
         running = field.running[name]
-        before = cpu_seconds(running.pid) or 0.0
+        before = field.cpu_seconds(name)
         try:
             found = drive(running.url, tables[name], connections=case.connections, seconds=seconds)
         except LoadError as error:
             raise LoadError(f"`{name}` in `{case.name}`: {error}") from error
         # Before it settles: what it still does for requests that were given up is nothing that those counted took.
-        used = (cpu_seconds(running.pid) or 0.0) - before
+        used = [after - start for after, start in zip(field.cpu_seconds(name), before, strict=True)]
         running.settle()
-        return replace(found, cpu_ms=used * 1_000 / found.requests)
+        return replace(found, cpu_ms=Cpu(*(seconds * 1_000 / found.requests for seconds in used)))
 
     warm = {name: load(name, WARM_UP_SECONDS * case.stretch) for name in names}
     seconds = {name: max(options.seconds * case.stretch, _ROUND_LATENCIES * warm[name].p50_ms / 1e3) for name in names}

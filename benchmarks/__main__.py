@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from benchmarks import freshness, isolation, start, workflow
+from benchmarks import freshness, isolation, start, workers, workflow
 from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
@@ -24,6 +24,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "freshness": freshness.run,
     "isolation": isolation.run,
     "workflow": workflow.run,
+    "workers": workers.run,
     "export": export.run,
 }
 """Cases that stand alone; those of `benchmarks.speed.cases` share what they are measured with."""

@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.speed import answers, figures, report
 from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.field import Field
-from benchmarks.speed.load import Figures, LoadError, drive, wrk
+from benchmarks.speed.load import Cpu, Figures, LoadError, drive, wrk
 from benchmarks.speed.platform import ROOT
 from benchmarks.speed.processes import SubjectError
 

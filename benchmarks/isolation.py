@@ -12,8 +12,8 @@ import random
 import statistics
 import threading
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, ExitStack, contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -36,6 +36,8 @@ CONNECTIONS = 16
 """Clients of A: few enough that the worker is not at its limit, where each further request of anybody slows all."""
 WAITING_CLIENTS = 300
 ARRIVAL_SECONDS = 2.0
+FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 1.0, 8.0
+"""A client that got no rows comes again after a pause, each twice as long as the one before."""
 WARM_UP_SECONDS = 2.0
 BAR = 1.3
 _CASE = CASES["list_100"]
@@ -129,7 +131,12 @@ class _Crowd:
 
     def check(self, url: str) -> None:
         """B answers while it does not hang. Raises AssertionError."""
-        code = self._do(_ask_once(url, self._calls[0]))
+
+        async def once() -> str:
+            async with _connection(url) as ask:
+                return await ask(self._calls[0])
+
+        code = self._do(once())
         assert code == "answered", code
 
     @contextmanager
@@ -152,10 +159,12 @@ class _Crowd:
 
     async def _client(self, url: str, call: Call) -> None:
         await asyncio.sleep(random.random() * ARRIVAL_SECONDS)
-        while True:
-            code = await _ask_once(url, call)
-            self.ended[code] += 1
-            await asyncio.sleep(1 + random.random())  # it is told to come again after a second
+        async with _connection(url) as ask:
+            pause = FIRST_PAUSE_SECONDS
+            while True:
+                self.ended[await ask(call)] += 1
+                await asyncio.sleep(pause * (1 + random.random()))
+                pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _do(self, work: Any) -> Any:
         return asyncio.run_coroutine_threadsafe(work, self._loop).result()
@@ -179,20 +188,26 @@ def _crowd(url: str, askers: Sequence[Asker]) -> Iterator[_Crowd]:
         loop.close()
 
 
-async def _ask_once(url: str, call: Call) -> str:
-    """One request over a connection of its own; how it ended: `answered`, or the code of its error."""
+@asynccontextmanager
+async def _connection(url: str) -> AsyncIterator[Callable[[Call], Awaitable[str]]]:
+    """A connection kept open; inside, a call gives how it ended: `answered`, or the code of the error."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
-    try:
-        headers = "".join(f"{name}: {value}\r\n" for name, value in call.headers.items())
+
+    async def ask(call: Call) -> str:
         body = call.body.encode()
-        head = f"POST {call.path} HTTP/1.1\r\nHost: {parts.netloc}\r\nConnection: close\r\n{headers}"
-        writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-        answer = await reader.read()
-        errors = json.loads(answer.partition(b"\r\n\r\n")[2]).get("errors")
+        headers = {**call.headers, "Host": parts.netloc, "Content-Length": str(len(body))}
+        lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+        writer.write(f"POST {call.path} HTTP/1.1\r\n{lines}\r\n".encode() + body)
+        head = (await reader.readuntil(b"\r\n\r\n")).lower()
+        length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
+        errors = json.loads(await reader.readexactly(length)).get("errors")
         if not errors:
             return "answered"
         told = errors[0]["extensions"]
         return f"{told['code']}, come again" if "retryAfter" in told else str(told["code"])
+
+    try:
+        yield ask
     finally:
         writer.close()

@@ -11,7 +11,7 @@ from graphql import GraphQLField, GraphQLID, GraphQLNamedType, GraphQLNonNull, G
 from schema.descriptions import ResourceWords, resource_words
 from schema.fields import GroupField, GroupId
 from schema.filters import FILTERS, ORDER_DIRECTION
-from schema.generated import Linked, ResourceTypes, Shared, data_field
+from schema.generated import Linked, ObjectType, ResourceTypes, Shared, data_field
 from schema.scalars import COMPARABLE, NUMERIC, SCALARS, sum_type
 from tanglai.catalogue.model import Resource, Snapshot
 from tanglai.catalogue.naming import group_field_names, group_type_name
@@ -210,7 +210,7 @@ def _group(group: str, members: tuple[ResourceTypes, ...]) -> GraphQLObjectType:
         return own
 
     titles = "、".join(member.resource.title for member in members)
-    return GraphQLObjectType(group_type_name(group), fields, description=f"Group `{group}`: {titles}")
+    return ObjectType(group_type_name(group), fields, description=f"Group `{group}`: {titles}")
 
 
 def _id_field(group: str) -> GraphQLField:

@@ -3,11 +3,10 @@
 Every field carries its meaning (`schema/fields.py`); none is ever resolved by graphql-core.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
 from types import MappingProxyType
-from typing import Any, Never, cast
+from typing import TYPE_CHECKING, Any, Never, cast
 
 from graphql import (
     GraphQLArgument,
@@ -83,18 +82,35 @@ def data_field(
     return field
 
 
-class _ObjectType(GraphQLObjectType):
+if TYPE_CHECKING:
+    from functools import cached_property as built
+else:
+
+    class built:
+        """A cached property without `functools`' lock, for which a request would wait while a thread writes texts.
+
+        Where two threads build at once, what one of them built stays.
+        """
+
+        def __init__(self, build: Callable[[Any], Any]) -> None:
+            self._build, self._name = build, build.__name__
+
+        def __get__(self, thing: Any, _: type) -> Any:
+            return vars(thing).setdefault(self._name, self._build(thing))
+
+
+class ObjectType(GraphQLObjectType):
     """An object type whose field names were checked with the resource's names, not once more character by character."""
 
-    @cached_property
+    @built
     def fields(self) -> dict[str, GraphQLField]:
         return cast("dict[str, GraphQLField]", resolve_thunk(self._fields))
 
 
-class _InputObjectType(GraphQLInputObjectType):
+class InputObjectType(GraphQLInputObjectType):
     """An input type whose field names were checked with the resource's names."""
 
-    @cached_property
+    @built
     def fields(self) -> dict[str, GraphQLInputField]:
         return cast("dict[str, GraphQLInputField]", resolve_thunk(self._fields))
 
@@ -196,28 +212,28 @@ class ResourceTypes:
         self.siblings = siblings
         name, title = resource.names.type, resource.title
         handle = resource.binding.handle is not None
-        self.object = _ObjectType(
+        self.object = ObjectType(
             name,
             self._object_fields,
             interfaces=(shared.node,) if handle else None,
             extensions={EXTENSION: resource},
             description=describe_resource(resource, words),
         )
-        self.connection = _ObjectType(
+        self.connection = ObjectType(
             name + "Connection", self._connection_fields, description=f"A page of {title} (Relay cursor connection)."
         )
-        self.edge = _ObjectType(
+        self.edge = ObjectType(
             name + "Edge", self._edge_fields, description=f"One row of {title} with its place in the list."
         )
-        self.where = _InputObjectType(
+        self.where = InputObjectType(
             name + "Where", self._where_fields, description=f"Conditions on rows of {title}; all of them must hold."
         )
-        self.relation_filter = _InputObjectType(
+        self.relation_filter = InputObjectType(
             name + "RelationFilter",
             self._relation_filter_fields,
             description=f"Conditions on the linked rows of {title}; all of them must hold.",
         )
-        self.aggregate = _ObjectType(
+        self.aggregate = ObjectType(
             name + "Aggregate",
             self._aggregate_fields,
             description=f"Figures over a group of rows of {title}, or over all of them.",
@@ -230,7 +246,7 @@ class ResourceTypes:
         self.extremes: GraphQLObjectType | None = None
         self.sums: GraphQLObjectType | None = None
         if kinds & COMPARABLE:
-            self.order = _InputObjectType(
+            self.order = InputObjectType(
                 name + "Order",
                 lambda: self.items.order,
                 description=f"One sort key of {title}: exactly one item with its direction.",
@@ -240,22 +256,22 @@ class ResourceTypes:
                 lambda: self.items.groups,
                 description=f"Items by which rows of {title} can be grouped.",
             )
-            self.group_key = _ObjectType(
+            self.group_key = ObjectType(
                 name + "GroupKey",
                 lambda: self.items.leaves,
                 description=f"Values that the rows of a group of {title} share.",
             )
-            self.counts = _ObjectType(
+            self.counts = ObjectType(
                 name + "Counts", lambda: self.items.counts, description=f"Numbers of values per item of {title}."
             )
         if kinds & EXTREMES:
-            self.extremes = _ObjectType(
+            self.extremes = ObjectType(
                 name + "Extremes",
                 lambda: self.items.extremes,
                 description=f"Smallest or largest values per item of {title}.",
             )
         if kinds & NUMERIC:
-            self.sums = _ObjectType(
+            self.sums = ObjectType(
                 name + "Sums", lambda: self.items.sums, description=f"Sums or averages per numeric item of {title}."
             )
 
@@ -289,11 +305,11 @@ class ResourceTypes:
     def _own_types(self) -> list[GraphQLNamedType]:
         return [part for part in list(vars(self).values()) if isinstance(part, GraphQLNamedType)]
 
-    @cached_property
+    @built
     def items(self) -> _Items:
         return _Items(self.resource)
 
-    @cached_property
+    @built
     def arguments(self) -> dict[str, GraphQLArgument]:
         """The arguments of every list of this resource, shared by all of them."""
         arguments = {"where": GraphQLArgument(self.where, description="Only rows that match.")}
@@ -308,7 +324,7 @@ class ResourceTypes:
             )
         return arguments | _PAGING
 
-    @cached_property
+    @built
     def group_fields(self) -> Mapping[str, GraphQLField]:
         """List, look-ups and aggregate, named as `naming.group_field_names` says."""
         resource = self.resource

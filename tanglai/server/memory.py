@@ -15,52 +15,53 @@ from typing import Any
 _log = logging.getLogger(__name__)
 
 SLOW_SECONDS = 0.01
-"""A full collection that takes longer sets what it has looked through aside."""
+"""A full collection that computes longer sets what it has looked through aside."""
 
 SWITCH_SECONDS = 0.0005
 """A thread that computes gives way to one that waits after so long: schemas are built while requests are answered."""
 
-GROWTH, ROOM = 2, 2_000_000
-"""So many times, plus so many, of what was in use at the last look may be set aside before all of it is looked at."""
+ROOM = 2_000_000
+"""So many objects, and as many again as at the start, may be set aside before all of them are looked through."""
 
 
 class Keeper:
     """Sets aside (`gc.freeze`) what survives, so that no collection takes long.
 
-    INVARIANT: memory stays bounded whatever makes cycles: where what is set aside has more than doubled, the next full
-    collection looks through all of it once, and everything waits for that one.
+    INVARIANT: memory stays bounded whatever makes cycles: from time to time, counted by what was set aside, a full
+    collection looks through everything, and everything waits for that one.
     """
 
     def __init__(self) -> None:
         self._began = 0.0
-        self._used = 0
+        self._room = 0
+        self._aside = 0
 
     def settle(self) -> None:
         """The start is over: look through everything, set it aside, and begin to collect."""
         gc.collect()
-        gc.freeze()
+        self._room = ROOM + self._set_aside()
+        self._aside = 0
         gc.enable()
-        self._used = gc.get_freeze_count()
 
     def collected(self, phase: str, told: dict[str, Any]) -> None:
         """Called by the collector before and after each collection."""
         if told["generation"] < 2:
             return
-        now = time.perf_counter()
+        now = time.thread_time()
         if phase == "start":
             self._began = now
         elif now - self._began > SLOW_SECONDS:
-            self._set_aside()
+            self._aside += self._set_aside()
+            if self._aside > self._room:
+                _log.info("%d objects were set aside since all were looked through", self._aside)
+                self._aside = -self._room  # the next collection sets everything aside once more
+                gc.unfreeze()
 
-    def _set_aside(self) -> None:
-        before = gc.get_freeze_count()
+    def _set_aside(self) -> int:
+        """How many; to ask how many there are aside already would take as long as a collection."""
+        count = len(gc.get_objects(generation=2))
         gc.freeze()
-        count = gc.get_freeze_count()
-        if before == 0:
-            self._used = count  # this collection has looked through everything
-        elif count > GROWTH * self._used + ROOM:
-            _log.info("%d objects are looked through, %d were in use at the last look", count, self._used)
-            gc.unfreeze()
+        return count
 
 
 @contextmanager

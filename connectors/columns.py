@@ -8,6 +8,8 @@ from tanglai.catalogue.expressions import Column, Exists, Expression, leaves, re
 
 def own_columns(node: JsonNode) -> list[Column]:
     """The columns of the enclosing row in `node`, in order of appearance; those of inner tables are left out."""
+    if isinstance(node, Column):
+        return [node]
     found: dict[Column, None] = {}
 
     def visit(expression: Expression) -> Expression | None:

@@ -92,7 +92,12 @@ def _before(raw: Sql, high: Sql | None) -> Sql | None:
 
 
 class SqlDialect(Protocol):
-    """One dialect. Expressions given to its methods are total, and so must be what it makes of them."""
+    """One dialect. Expressions given to its methods are total, and so must be what it makes of them.
+
+    Its methods depend on what they are given alone, so that what they gave is kept.
+    """
+
+    def __hash__(self) -> int: ...
 
     @property
     def sqlalchemy(self) -> Dialect:
@@ -188,7 +193,12 @@ class MatchTest(Protocol):
 
 def literal(text: str) -> Sql:
     """`text` as a literal. For text of the program and names of the response only, never for values."""
-    return sa.literal_column("'" + text.replace("'", "''") + "'", sa.Text())
+    return sa.literal_column(quoted_literal(text), sa.Text())
+
+
+def quoted_literal(text: str) -> str:
+    """The SQL of `literal`."""
+    return "'" + text.replace("'", "''") + "'"
 
 
 def constant(sql: str, kind: TypeEngine[Any]) -> Sql:

@@ -7,6 +7,7 @@ INVARIANT: nothing fails on values. Columns are read by `Reading.value`, which i
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from itertools import count
 from typing import Any, Protocol, TypeAlias
 
@@ -16,7 +17,7 @@ from sqlalchemy.types import TypeEngine
 
 from connectors.columns import own_columns
 from connectors.evaluate import type_of
-from connectors.sql.dialect import Reading, Sql, SqlDialect, StructureMismatch, TableFacts
+from connectors.sql.dialect import Native, Reading, Sql, SqlDialect, StructureMismatch, TableFacts
 from connectors.sql.parameters import Parameters
 from tanglai.catalogue.expressions import (
     And,
@@ -74,7 +75,6 @@ class TableScope:
     def __init__(self, dialect: SqlDialect, facts: TableFacts, alias: str) -> None:
         self._dialect = dialect
         self._facts = facts
-        self._readings: dict[Column, Reading] = {}
         self.alias = alias
 
     @property
@@ -85,19 +85,29 @@ class TableScope:
 
     def raw_name(self, name: str, kind: TypeEngine[Any] | None = None) -> Sql:
         """The column called `name`, unread."""
-        quote = self._dialect.sqlalchemy.identifier_preparer.quote_identifier
-        return sa.literal_column(f"{self.alias}.{quote(name)}", kind)
+        return _raw(self._dialect, self.alias, name, kind)
+
+    def native(self, column: Column) -> Native:
+        """What `column` really is. Raises StructureMismatch where it is not there."""
+        known = self._facts.columns
+        native = self._dialect.natural(column) if known is None else known.get(column.name)
+        if native is None:
+            raise StructureMismatch(f"table `{self._facts.name}` has no column `{column.name}`")
+        return native
 
     def reading(self, column: Column) -> Reading:
-        reading = self._readings.get(column)
-        if reading is None:
-            known = self._facts.columns
-            native = self._dialect.natural(column) if known is None else known.get(column.name)
-            if native is None:
-                raise StructureMismatch(f"table `{self._facts.name}` has no column `{column.name}`")
-            raw = self.raw_name(column.name, self._dialect.type(column.type))
-            reading = self._readings[column] = self._dialect.read(raw, column, native)
-        return reading
+        return read(self._dialect, column, self.native(column), self.alias)
+
+
+def _raw(dialect: SqlDialect, alias: str, name: str, kind: TypeEngine[Any] | None) -> Sql:
+    quote = dialect.sqlalchemy.identifier_preparer.quote_identifier
+    return sa.literal_column(f"{alias}.{quote(name)}", kind)
+
+
+@lru_cache(maxsize=4096)
+def read(dialect: SqlDialect, column: Column, native: Native, alias: str) -> Reading:
+    """`column` of the table that is called `alias`. Statements share the readings, which nobody changes."""
+    return dialect.read(_raw(dialect, alias, column.name, dialect.type(column.type)), column, native)
 
 
 class ExpressionWriter:

@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeAlias
 
 import sqlalchemy as sa
+from sqlalchemy.engine.default import StrCompileDialect
 from sqlalchemy.sql.elements import Cast
 from sqlalchemy.types import TypeEngine
 
@@ -14,6 +15,9 @@ Convert: TypeAlias = Callable[[Any], Any]
 """A Python value of a scalar type (never None) -> what the driver takes for it."""
 
 Source: TypeAlias = Callable[[Arguments], Any]
+
+
+_NAMES = StrCompileDialect()
 
 
 class Parameters:
@@ -29,12 +33,12 @@ class Parameters:
     def constant(self, value: Any, kind: TypeEngine[Any], convert: Convert | None = None) -> Cast[Any]:
         """A value known when compiling."""
         sent = _convert(value, convert)
-        return self._bind(("constant", repr(sent), str(kind)), lambda arguments: sent, kind)
+        return self._bind(("constant", repr(sent), _name(kind)), lambda arguments: sent, kind)
 
     def constants(self, values: Sequence[Any], kind: TypeEngine[Any], convert: Convert | None) -> Cast[Any]:
         """A list of values known when compiling."""
         sent = [_convert(value, convert) for value in values]
-        return self._bind(("constants", repr(sent), str(kind)), lambda arguments: sent, kind)
+        return self._bind(("constants", repr(sent), _name(kind)), lambda arguments: sent, kind)
 
     def operand(
         self, node: Value | Slot, kind: TypeEngine[Any], convert: Convert | None = None, purpose: str = ""
@@ -45,12 +49,12 @@ class Parameters:
         path = node.path
         if node.many:
             return self._bind(
-                ("many", path, str(kind), purpose),
+                ("many", path, _name(kind), purpose),
                 lambda arguments: [_convert(value, convert) for value in arguments[path]],
                 kind,
             )
         return self._bind(
-            ("slot", path, str(kind), purpose), lambda arguments: _convert(arguments[path], convert), kind
+            ("slot", path, _name(kind), purpose), lambda arguments: _convert(arguments[path], convert), kind
         )
 
     def keys(self, index: int | None, kind: TypeEngine[Any], convert: Convert | None) -> Cast[Any]:
@@ -73,3 +77,7 @@ class Parameters:
 
 def _convert(value: Any, convert: Convert | None) -> Any:
     return value if value is None or convert is None else convert(value)
+
+
+def _name(kind: TypeEngine[Any]) -> str:
+    return kind.compile(dialect=_NAMES)  # `str` would make a dialect each time

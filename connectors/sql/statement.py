@@ -7,6 +7,7 @@ canonical form. Groups come back as plain columns; their outputs are made in Pyt
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import count
 from typing import Any, TypeAlias
 
@@ -30,8 +31,18 @@ from connectors.protocol import (
     Row,
     SourceQuery,
 )
-from connectors.sql.dialect import Concat, Native, Reading, Sql, SqlDialect, TableFacts, literal
-from connectors.sql.expressions import ExpressionWriter, Facts, Scope, TableScope
+from connectors.sql.dialect import (
+    Concat,
+    Native,
+    Reading,
+    Sql,
+    SqlDialect,
+    TableFacts,
+    constant,
+    literal,
+    quoted_literal,
+)
+from connectors.sql.expressions import ExpressionWriter, Facts, Scope, TableScope, read
 from connectors.sql.known import admits_null, bounds, conjuncts, guarded_column, unguarded, valued, where_null
 from connectors.sql.parameters import Convert, Source
 from tanglai.catalogue.expressions import (
@@ -239,8 +250,6 @@ class _StatementBuilder:
             return None
         shown = query if guard == TRUE else unguarded(replace(query, where=conjunction(query.where, guard)))
         inside = self._bounded(column, conjuncts(shown.where), scope)
-        hidden: list[Sql] = [] if guard == TRUE else [self._writer.test(guard, scope).is_not(sa.true())]
-        hidden.append(self._writer.test(IsNull(column), scope))
         if guard == TRUE and not inside and not _inside(reading):
             return None  # the order is the index's own
         inside += _inside(reading)
@@ -258,6 +267,8 @@ class _StatementBuilder:
         rows = rows.add_columns(*(key.label(f"k{index}") for index, key in enumerate(keys)))
         keys[0] = self._dialect.null(column.type)
         keys[1:] = [self._writer.comparable(query.order[index].expression, scope, ordered=True) for index in places[1:]]
+        hidden: list[Sql] = [] if guard == TRUE else [self._writer.test(guard, scope).is_not(sa.true())]
+        hidden.append(self._writer.test(IsNull(column), scope))
         others: _Select = sa.select(*self._columns(scope)[0], *(key.label(f"k{i}") for i, key in enumerate(keys)))
         others = others.select_from(scope.source).where(*self._conditions(scope), sa.or_(*hidden))
         following = query.order[places[1]].expression if places[1:] else TRUE
@@ -326,20 +337,33 @@ class _StatementBuilder:
 
     def _text(self, node: JsonNode, scope: TableScope) -> Sql:
         parts: list[Sql] = []
+        written: list[str] = []  # SQL of the parts since the last one that has parameters
         pending = ""
+
+        def flush(*, whole: bool) -> None:
+            nonlocal pending
+            if pending:
+                written.append(quoted_literal(pending))
+                pending = ""
+            if whole and written:
+                parts.append(constant(" || ".join(written), sa.Text()))
+                written.clear()
+
         for piece in self._pieces(node, scope):
             if isinstance(piece, str):
                 pending += piece
-                continue
-            if pending:
-                parts.append(literal(pending))
-                pending = ""
-            parts.append(piece)
-        if pending or not parts:
-            parts.append(literal(pending))
-        return parts[0] if len(parts) == 1 else Concat(*parts)
+            elif isinstance(piece, _Written):
+                flush(whole=False)
+                written.append(piece.sql)
+            else:
+                flush(whole=True)
+                parts.append(piece)
+        if not (parts or written or pending):
+            return literal("")
+        flush(whole=True)
+        return Concat(*parts)
 
-    def _pieces(self, node: JsonNode, scope: TableScope) -> Iterator[str | Sql]:
+    def _pieces(self, node: JsonNode, scope: TableScope) -> Iterator["str | _Written | Sql"]:
         if isinstance(node, JsonText):
             yield node.text
         elif isinstance(node, JsonObject):
@@ -350,6 +374,8 @@ class _StatementBuilder:
             yield "}"
         elif isinstance(node, JsonRows):
             yield self._rows_text(node, scope)
+        elif isinstance(node, Column):
+            yield _column_text(self._dialect, node, scope.native(node), scope.alias)
         else:
             kind = type_of(node)
             value = self._dialect.json(kind, self._writer.value(node, scope), self._writer.scale(node, scope))
@@ -381,6 +407,22 @@ class _StatementBuilder:
             nothing = literal("null")
             text = sa.func.coalesce(select.scalar_subquery(), nothing)
         return text if node.guard == TRUE else sa.case((writer.test(node.guard, scope), text), else_=nothing)
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """SQL without parameters."""
+
+    sql: str
+
+
+@lru_cache(maxsize=4096)
+def _column_text(dialect: SqlDialect, column: Column, native: Native, alias: str) -> _Written:
+    # Most of what is selected are bare columns, and to write them is most of the work: each is written once.
+    reading = read(dialect, column, native, alias)
+    scale = native.scale if column.type is ScalarType.DECIMAL else None
+    text = sa.func.coalesce(dialect.json(column.type, reading.value, scale), literal("null"))
+    return _Written(str(text.compile(dialect=dialect.sqlalchemy)))
 
 
 class _GroupScope:

@@ -259,11 +259,11 @@ def rewrite(expression: Expression, change: "Callable[[Expression], Expression |
     if new is not None:
         return new
     updates: dict[str, Any] = {}
-    for field in fields(expression):
-        old = getattr(expression, field.name)
+    for name in _PARTS[type(expression)]:
+        old = getattr(expression, name)
         fresh = _rewrite_any(old, change)
         if fresh is not old:
-            updates[field.name] = fresh
+            updates[name] = fresh
     return replace(expression, **updates) if updates else expression
 
 
@@ -298,6 +298,12 @@ _NODES = (
     Exists,
     Aggregate,
 )
+
+_LEAVES = (ItemRef, Attribute, Column, Value, Slot, Boolean, Null)
+_PARTS: dict[type[Any], tuple[str, ...]] = {
+    kind: () if kind in _LEAVES else tuple(field.name for field in fields(kind)) for kind in _NODES
+}
+"""Fields in which other nodes may stand."""
 
 
 def leaves(expression: Expression, kind: type[Any]) -> list[Any]:

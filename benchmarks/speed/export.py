@@ -19,7 +19,7 @@ from benchmarks.speed.contract import RESIDENT_FIELDS, Draw
 from benchmarks.speed.data import RESIDENTS, STATE, Servers
 from benchmarks.speed.load import LoadError
 from benchmarks.speed.platform import PURPOSE, Platform
-from benchmarks.speed.processes import Running
+from benchmarks.speed.processes import Running, cpu_seconds
 from benchmarks.speed.subjects import ours
 
 BAR_MB = 64.0
@@ -42,7 +42,8 @@ class ExportError(LoadError):
 def run(state: Path | None = None, *, rows: int = RESIDENTS) -> dict[str, Any]:
     """For each format, over a node of its own: rows and MB per second, the peak of memory above idle, its drift.
 
-    The drift is how much the middle of the last quarter's memory lies above that of the second's.
+    CPU time is the node's, without that of PostgreSQL. The drift is how much the middle of the last quarter's memory
+    lies above that of the second's.
     """
     with Servers(state or Path(os.environ.get("BENCH_STATE") or STATE), residents=rows) as servers:
         platform, database = Platform(servers), f"export_{os.getpid()}"
@@ -72,7 +73,7 @@ def _measure(servers: Servers, platform: Platform, database: str, name: str, row
             node.rows(draw)
         node.settle()
         with Memory(node.pid) as memory:
-            began = time.monotonic()
+            began, worked = time.monotonic(), cpu_seconds(node.pid) or 0.0
             size, first, paused = 0, 0.0, 0.0
             for chunk in _chunks(node.url, name.partition("_")[0], draw.token):
                 first = first or time.monotonic() - began
@@ -81,7 +82,7 @@ def _measure(servers: Servers, platform: Platform, database: str, name: str, row
                     paused += _PAUSE_SECONDS
                 size += len(chunk)
                 file.write(chunk)
-            seconds = time.monotonic() - began - paused
+            seconds, worked = time.monotonic() - began - paused, (cpu_seconds(node.pid) or 0.0) - worked
         file.seek(0)
         counted = COUNTS[name.partition("_")[0]](file)
     if counted != rows:
@@ -89,6 +90,7 @@ def _measure(servers: Servers, platform: Platform, database: str, name: str, row
     return {
         "rows_per_second": round(rows / seconds),
         "mb_per_second": round(size / _MB / seconds, 1),
+        "cpu_us_per_row": round(worked * 1e6 / rows, 1),
         "first_byte_ms": round(first * 1_000, 1),
         "idle_mb": round(memory.idle / _MB, 1),
         "peak_mb": round((memory.peak - memory.idle) / _MB, 1),

@@ -36,7 +36,7 @@ from graphql import (
 
 from tanglai.catalogue.errors import TanglaiError
 from tanglai.catalogue.model import Snapshot
-from tanglai.server.app import build_app
+from tanglai.server.app import Application, build_app
 from tanglai.server.demo_session import DemoRoutes
 from tanglai.server.gateway import GraphQLRequest, GraphQLResponse
 from tanglai.server.identity import Entrance, TokenVerifier
@@ -228,6 +228,13 @@ class Platform:
     def address(self) -> tuple[str, int]:
         host, _, port = self.url.removeprefix("http://").rpartition(":")
         return host, int(port)
+
+    @property
+    def reading(self) -> int:
+        """How many bodies arrive in pieces now."""
+        app = self.server.config.app
+        assert isinstance(app, Application)
+        return app._http._bodies.running
 
     def token(self, **changes: Any) -> str:
         return samples.token(samples.claims(**changes))

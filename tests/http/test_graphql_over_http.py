@@ -570,6 +570,30 @@ def test_too_many_at_once() -> None:
         assert platform.ask().status == 200
 
 
+def test_bodies_that_come_in_pieces_are_bounded() -> None:
+    """A slow client holds a place, not a slot: what is whole is answered, and another body in pieces is refused."""
+    with running(max_concurrent=1) as platform:
+        body = json.dumps({"query": "{ hello }"}).encode()
+        head = (
+            f"POST /graphql HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+            f"Authorization: Bearer {platform.token()}\r\n\r\n"
+        ).encode()
+        with (
+            socket.create_connection(platform.address, timeout=10) as slow,
+            socket.create_connection(platform.address, timeout=10) as other,
+        ):
+            slow.sendall(head + body[:4])
+            platform.until(lambda: platform.reading == 1)
+            assert platform.ask().status == 200
+            other.sendall(head + body[:4])
+            refused = other.recv(2000)
+            assert refused.startswith(b"HTTP/1.1 503 ")
+            assert b"retry-after: 1" in refused
+            slow.sendall(body[4:])
+            assert slow.recv(2000).startswith(b"HTTP/1.1 200 ")
+            platform.until(lambda: platform.reading == 0)
+
+
 def test_compressed_answers() -> None:
     with running(compress_from_bytes=1000) as platform:
         plain = platform.ask("{ long }")

@@ -34,7 +34,7 @@ from resolvers.metering import exhausted
 from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.publications import CubeStore, Publications
-from resolvers.requests import GraphQLRequest, GraphQLResponse, as_of, refuses_denials, text_extension
+from resolvers.requests import GraphQLRequest, GraphQLResponse, LongResponse, as_of, refuses_denials, text_extension
 from resolvers.roots import plan_operation
 from resolvers.seals import ROW, BrokenSeal, Seals
 from resolvers.selection import Collector, Selected
@@ -450,7 +450,7 @@ class Gateway:
         messages = context.messages
         errors: list[dict[str, Any]] = []
         values: dict[str, Sequence[bytes]] = {}
-        broken = False
+        broken = long = False
         if plan is not None and delivered is not None:
             errors += [messages.denial(e.denial, e.at) for e in plan.errors]
             errors += [messages.failure(f) for f in delivered.failures]
@@ -466,7 +466,10 @@ class Gateway:
                 errors.append(messages.fixed(error))
             broken = rest.data is None
             for key, value in (rest.data or {}).items():
-                values[key] = (value if type(value) is bytes else orjson.dumps(value),)
+                long = long or type(value) is tuple
+                if type(value) is not tuple:
+                    value = (value if type(value) is bytes else orjson.dumps(value),)
+                values[key] = value
         parts = [b'{"data":']
         if broken:
             parts.append(b"null")
@@ -477,7 +480,7 @@ class Gateway:
         if errors:
             parts += (b',"errors":', orjson.dumps(errors))
         parts += (b',"extensions":', orjson.dumps(extensions(context, plan)), b"}")
-        return GraphQLResponse(b"".join(parts), True, 200)
+        return LongResponse(tuple(parts), True, 200) if long else GraphQLResponse(b"".join(parts), True, 200)
 
     async def _refuse(self, context: Context, refusal: Refusal) -> GraphQLResponse:
         """A request error. One that asked for data is recorded like any answer."""

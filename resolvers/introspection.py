@@ -46,6 +46,12 @@ KEPT_BYTES = 128 * 1024 * 1024
 PIECE = 1_000_000
 """Characters of a text that are written at once."""
 
+PART_BYTES = 1_000_000
+"""Of JSON that is sent at once."""
+
+Json: TypeAlias = bytes | tuple[bytes, ...]
+"""JSON, in parts where it is long."""
+
 Complete: TypeAlias = Callable[[Any], Any]
 Key: TypeAlias = tuple[str, str | None, str]
 
@@ -58,12 +64,12 @@ class SchemaAnswers:
 
     def __init__(self, schema: UnifiedSchema) -> None:
         self._schema = schema
-        self._kept: OrderedDict[Key, Future[dict[str, bytes]]] = OrderedDict()
+        self._kept: OrderedDict[Key, Future[dict[str, Json]]] = OrderedDict()
 
     async def answer(
         self, document: Document, operation: Operation, inputs: Mapping[str, Any], selections: Sequence[Selected]
     ) -> ExecutionResult:
-        """The answer to root fields of SCHEMA_FIELDS, each as bytes of JSON; `inputs` are variables as sent.
+        """The answer to root fields of SCHEMA_FIELDS, each as JSON; `inputs` are variables as sent.
 
         An operation beyond the bound has no data and one error LIMIT_EXCEEDED.
         """
@@ -86,7 +92,7 @@ class SchemaAnswers:
 
     async def _found(
         self, key: Key, collector: Collector, variables: Mapping[str, Any], selections: Sequence[Selected]
-    ) -> dict[str, bytes]:
+    ) -> dict[str, Json]:
         kept = self._kept.get(key)
         if kept is None:
             if not any(selected.name == "_service" for selected in selections):
@@ -112,7 +118,7 @@ class SchemaAnswers:
         size = 0
         for key, future in reversed(list(self._kept.items())):
             if future.done():
-                size += sum(map(len, future.result().values())) if future.exception() is None else 0
+                size += sum(map(_size, future.result().values())) if future.exception() is None else 0
                 if size > KEPT_BYTES:
                     del self._kept[key]
 
@@ -153,11 +159,11 @@ class _Walk:
         self._left = bound
         self._info = SimpleNamespace(schema=schema.graphql)
 
-    def roots(self, selections: Sequence[Selected]) -> dict[str, bytes]:
+    def roots(self, selections: Sequence[Selected]) -> dict[str, Json]:
         """JSON by response key. Raises _TooMany."""
         root = self._schema.query_type
         assert root is not None
-        return {selected.key: b"".join(self._root(self._field(root, selected), selected)) for selected in selections}
+        return {selected.key: _parts(self._root(self._field(root, selected), selected)) for selected in selections}
 
     def _root(self, field: _Field, selected: Selected) -> Iterator[bytes]:
         """In parts: JSON is written in C and would hold every thread for as long as it takes."""
@@ -225,6 +231,25 @@ class _Walk:
             return {key: finish(resolve(source, info, **given)) for key, resolve, given, finish in parts}
 
         return complete
+
+
+def _parts(pieces: Iterable[bytes]) -> Json:
+    """`pieces` in parts of about PART_BYTES; bytes where one part is enough."""
+    parts: list[bytes] = []
+    some: list[bytes] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= PART_BYTES:
+            parts.append(b"".join(some))
+            some, size = [], 0
+    last = b"".join(some)
+    return (*parts, last) if parts else last
+
+
+def _size(json: Json) -> int:
+    return len(json) if isinstance(json, bytes) else sum(map(len, json))
 
 
 def _written(value: Any) -> Iterator[bytes]:

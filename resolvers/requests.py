@@ -33,6 +33,21 @@ class GraphQLResponse:
     status: int
 
 
+class LongResponse(GraphQLResponse):
+    """A response whose JSON is long: `parts` of it, to be sent one after the other; `body` puts them together."""
+
+    __slots__ = ("parts",)
+    parts: tuple[bytes, ...]
+
+    def __init__(self, parts: tuple[bytes, ...], executed: bool, status: int) -> None:
+        for name, value in (("parts", parts), ("executed", executed), ("status", status)):
+            object.__setattr__(self, name, value)
+
+    @property
+    def body(self) -> bytes:
+        return b"".join(self.parts)
+
+
 def as_of(snapshot: Snapshot, principal: Principal) -> Principal:
     """`principal` with its department as `snapshot` has it. Raises NOT_A_DEPARTMENT where it has none of that code.
 

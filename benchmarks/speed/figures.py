@@ -62,10 +62,12 @@ def summary(case: Case, rounds: Sequence[Round], missing: Mapping[str, str]) -> 
             continue
         found = ratio(rounds, case.subject, other)
         result |= _told(f"vs_{other}", found)
+        result[f"vs_{other}_cpu"] = _by_cpu(rounds, case.subject, other)
         met = met and found.median >= bar
     if "reference" in rounds[0]:
         found = ratio(rounds, case.subject, "reference")
         result |= _told("vs_reference", found)
+        result["vs_reference_cpu"] = _by_cpu(rounds, case.subject, "reference")
         result["slower"] = found.median < REFERENCE_BAR and found.high < 1
         met = met and not result["slower"]
     result["confidence"] = round(interval(len(rounds))[1], 4)
@@ -79,6 +81,13 @@ def summary(case: Case, rounds: Sequence[Round], missing: Mapping[str, str]) -> 
 
 def _told(key: str, found: Ratio) -> dict[str, Any]:
     return {key: round(found.median, 3), f"{key}_interval": [round(found.low, 3), round(found.high, 3)]}
+
+
+def _by_cpu(rounds: Sequence[Round], subject: str, other: str) -> float | None:
+    """The ratio that CPU time alone would give, which a busy machine disturbs less; None where it was not told."""
+    if not all(each[name].cpu_ms.total for each in rounds for name in (subject, other)):
+        return None
+    return round(statistics.median(each[other].cpu_ms.total / each[subject].cpu_ms.total for each in rounds), 3)
 
 
 def _middle(figures: Sequence[Figures]) -> dict[str, Any]:

@@ -24,6 +24,8 @@ def table(case: Case, result: Mapping[str, Any]) -> str:
             continue
         low, high = result[f"{key}_interval"]
         told = f"  to {other}: {result[key]:.2f} ({low:.2f} to {high:.2f}, {result['confidence']:.0%} sure)"
+        if result[f"{key}_cpu"] is not None:
+            told += f", by CPU time {result[f'{key}_cpu']:.2f}"
         if bar is None:
             lines.append(f"{told}: {'slower' if result['slower'] else 'not slower'}")
         else:

@@ -71,12 +71,20 @@ def test_a_bar_is_met_by_the_median(mine: float, met: bool) -> None:
     assert result["met"] is met
     assert result["vs_raw"] == mine / 100
     assert result["vs_raw_interval"] == [0.01, 5.0]
+    assert result["vs_raw_cpu"] == 1.0
     assert result["vs_postgraphile"] is None
     assert result["vs_postgraphile_reason"] == "no Node"
     assert result["bars"] == {"raw": 0.7, "postgraphile": 1.4}
     cpu = {"subject": 0.5, "sources": 0.25, "platform": 0.125, "total": 0.875}
     assert result["subjects"]["ours"] == {"rps": mine, "p50_ms": 10.0, "p99_ms": 20.0, "cpu_ms": cpu}
     orjson.dumps(result)
+
+
+def test_cpu_time_of_all_servers_makes_a_ratio_of_its_own() -> None:
+    cheap, dear = Figures(1, 5.0, 1.0, 1.0, Cpu(1.0, 2.0, 0.0)), Figures(1, 5.0, 1.0, 1.0, Cpu(2.0, 2.0, 2.0))
+    untold = Figures(1, 5.0, 1.0, 1.0)
+    assert figures.summary(CASE, [{"ours": dear, "raw": cheap}], {})["vs_raw_cpu"] == 0.5
+    assert figures.summary(CASE, [{"ours": dear, "raw": untold}], {})["vs_raw_cpu"] is None
 
 
 @pytest.mark.parametrize(

@@ -11,12 +11,14 @@ import gzip
 import re
 import secrets
 import time
+import zlib
 from collections.abc import AsyncGenerator, Callable
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
 
 from authz.principal import Principal
+from resolvers.requests import LongResponse
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server import parameters
 from tanglai.server.events import EventStream, EventStreams, Framing
@@ -85,12 +87,15 @@ class GraphQLEndpoint:
             self._observations.failed("graphql", exchange.request_id, error)
             status, body, extra, code = _refused(internal(), exchange)
         if status != CLIENT_LEFT and exchange.stream is None:
-            await self._send(send, exchange, status, body, extra)
+            if exchange.parts:
+                await self._send_long(send, exchange)
+            else:
+                await self._send(send, exchange, status, body, extra)
         self._observations.answered(
             "graphql",
             status=status,
             seconds=time.perf_counter() - started,
-            size=len(body) if exchange.stream is None else exchange.stream.sent,
+            size=len(body) + sum(map(len, exchange.parts)) if exchange.stream is None else exchange.stream.sent,
             request_id=exchange.request_id,
             method=scope["method"],
             principal=exchange.principal,
@@ -236,6 +241,19 @@ class GraphQLEndpoint:
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
 
+    async def _send_long(self, send: Send, exchange: "_Exchange") -> None:
+        """A long answer, part by part: what handles all of it at once would hold everybody else."""
+        headers = [*self._headers(exchange), (b"content-type", exchange.content_type), (b"vary", b"Accept-Encoding")]
+        packer = None
+        if self._settings.compress_from_bytes and takes_gzip(exchange.headers.get(b"accept-encoding")):
+            packer = zlib.compressobj(5, wbits=31)
+            headers.append((b"content-encoding", b"gzip"))
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        for part in exchange.parts:
+            sent = part if packer is None else await asyncio.to_thread(packer.compress, part)
+            await send({"type": "http.response.body", "body": sent, "more_body": True})
+        await send({"type": "http.response.body", "body": b"" if packer is None else packer.flush()})
+
     def _headers(self, exchange: "_Exchange") -> list[tuple[bytes, bytes]]:
         """Those of every response."""
         headers = [*_COMMON, (b"x-request-id", exchange.request_id.encode())]
@@ -272,6 +290,7 @@ class _Exchange:
         "media",
         "method",
         "only_events",
+        "parts",
         "principal",
         "query_string",
         "repeated",
@@ -293,6 +312,7 @@ class _Exchange:
         self.claims: Claims | None = None
         self.token = ""
         self.stream: EventStream | None = None
+        self.parts: tuple[bytes, ...] = ()
 
     def answer(self, response: GraphQLResponse) -> tuple[int, bytes]:
         """Status and body of `response`: under application/json a well-formed request has status 200, whatever GraphQL
@@ -303,6 +323,9 @@ class _Exchange:
         if self.only_events and self.framing is not None:
             self.content_type = self.framing.media
             return 200, self.framing.whole(response.body)
+        if isinstance(response, LongResponse):
+            self.parts = response.parts
+            return 200, b""
         return response.status if self.media is Media.GRAPHQL else 200, response.body
 
 

@@ -2,8 +2,9 @@
 
 import argparse
 import json
+import signal
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -47,22 +48,24 @@ def main() -> int:
         compare=arguments.compare,
         state=arguments.state,
     )
-    kept = options.subjects is None and options.compare is None
-    missed = False
-    try:
-        for name, figures in _measured(arguments.case, options):
-            missed = missed or not figures["met"]
-            if kept:
-                _keep(name, figures)
-    except (LoadError, PlatformError, SubjectError, EmbeddedPostgresError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 1 if missed else 0
+    wanted = [arguments.case] if arguments.case else [*SPEED, *sorted(CASES)]
+    # Subjects are stopped on the way out, whoever asks for it.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    code = 0
+    for measured in (speed.run([name for name in wanted if name in SPEED], options), _alone(wanted, options)):
+        try:
+            for name, figures in measured:
+                if not figures["met"]:
+                    code = max(code, 1)
+                if options.subjects is None and options.compare is None:
+                    _keep(name, figures)
+        except (LoadError, PlatformError, SubjectError, EmbeddedPostgresError) as error:
+            print(f"error: {error}", file=sys.stderr)
+            code = 2
+    return code
 
 
-def _measured(case: str | None, options: speed.Options) -> Iterator[tuple[str, dict[str, Any]]]:
-    wanted = [case] if case else [*SPEED, *sorted(CASES)]
-    yield from speed.run([name for name in wanted if name in SPEED], options)
+def _alone(wanted: Sequence[str], options: speed.Options) -> Iterator[tuple[str, dict[str, Any]]]:
     for name in wanted:
         if name in CASES and options.compare is None:
             print(f"{name}: measuring", flush=True)

@@ -95,7 +95,11 @@ class Running:
 
     def rows(self, draw: Draw) -> list[dict[str, Any]]:
         """Its answer to `draw`."""
-        return self.subject.rows(draw.case, self.ask(self.subject.call(draw)))
+        answer = self.ask(self.subject.call(draw))
+        try:
+            return self.subject.rows(draw.case, answer)
+        except (ValueError, KeyError, TypeError) as error:
+            raise SubjectError(f"`{self.subject.name}` gave no rows in `{draw.case}`: {error}") from error
 
     def ask(self, call: Call) -> Any:
         """The parsed body of the response. Raises OSError where nothing listens, SubjectError for a refusal."""

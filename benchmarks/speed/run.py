@@ -20,7 +20,7 @@ from benchmarks.speed.processes import SubjectError
 
 ROUNDS, SECONDS = 6, 3.0
 WARM_UP_SECONDS = 2.0
-_ROUND_LATENCIES = 4
+_ROUND_LATENCIES = 8
 """A round is at least so many times as long as its subject's latency: what is under way at its end is not counted."""
 _COMPARED = 5
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import freshness, isolation, start, workers, workflow
+from benchmarks import cold, freshness, isolation, start, workers, workflow
 from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
@@ -22,6 +22,7 @@ RESULTS = Path(__file__).parent / "results" / "latest.json"
 PLOT = Path(__file__).parent.parent / "docs" / "performance.svg"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "start": start.run,
+    "cold_plan": cold.run,
     "freshness": freshness.run,
     "isolation": isolation.run,
     "workflow": workflow.run,

@@ -10,6 +10,8 @@ from starlette.types import ASGIApp
 from tanglai.server.app import Application
 from tanglai.server.observations import Observations
 from tanglai.server.settings import Settings
+from tanglai.server.starting import StartError as StartError
+from tanglai.server.starting import url_of
 
 BACKLOG = 2048
 KEEP_ALIVE_SECONDS = 65  # longer than a load balancer's, so that it never meets a connection that was just closed
@@ -66,16 +68,6 @@ class Server(uvicorn.Server):
     def url(self) -> str:
         """`http://host:port` of the socket that listens, also when the settings asked for port 0."""
         return url_of(self.servers[0].sockets[0])
-
-
-def url_of(listening: socket.socket) -> str:
-    """`http://host:port` of a socket."""
-    host, port = listening.getsockname()[:2]
-    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
-
-
-class StartError(RuntimeError):
-    """The server could not start; the message says why."""
 
 
 def serve(

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import NoReturn, Self
 
-from tanglai.server.serve import StartError, url_of
+from tanglai.server.starting import StartError, url_of
 
 EVERY_SECONDS = 0.5
 STEADY_SECONDS = 10.0

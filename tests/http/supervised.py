@@ -10,7 +10,7 @@ import sys
 import time
 
 from tanglai.server import workers
-from tanglai.server.serve import StartError
+from tanglai.server.starting import StartError
 from tanglai.server.workers import Line, Port, Supervisor
 
 

@@ -5,6 +5,7 @@ import base64
 import http.client
 import json
 import os
+import random
 import re
 import signal
 import socket
@@ -17,7 +18,7 @@ import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +33,6 @@ from tanglai.server.workers import ATTEMPTS, Port
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.http.nodes import REGISTERS, REQUESTER, RESOURCE, TANGLAI, Node, Platform, Reply, make_source
 from tests.http.proxies import Proxy, proxy
-from tests.http.test_serving import free_port
 
 QUOTA = 800
 PAGE = 5
@@ -72,6 +72,18 @@ def serving(log: Path) -> list[tuple[int, int]]:
     """Number and process id of each worker that began to serve, in order."""
     told = (re.fullmatch(r"worker (\d+) \(process (\d+)\) serves", line["event"]) for line in lines(log))
     return [(int(one[1]), int(one[2])) for one in told if one]
+
+
+def ports(count: int = 2) -> list[int]:
+    """Free ones in a row, below those that the system gives to outgoing connections: nobody takes them meanwhile."""
+    for _ in range(100):
+        first = random.randrange(16_000, 32_000)
+        found = list(range(first, first + count))
+        with ExitStack() as stack, suppress(OSError):
+            for port in found:
+                stack.enter_context(socket.create_server(("127.0.0.1", port)))
+            return found
+    raise AssertionError("there are no free ports")
 
 
 def until(condition: Callable[[], object], what: str, seconds: float = 30) -> None:
@@ -141,7 +153,7 @@ class Load:
 
 def test_any_worker_may_die_under_load(platform: Platform) -> None:
     """Both serve; each is killed in turn: no answer without its record, no row beyond the quota, and it comes back."""
-    port = free_port()
+    port = ports()[0]
     with platform.node("--workers", "2", TANGLAI_METRICS_PORT=str(port)) as node:
         first = serving(node.log)
         assert sorted(number for number, _ in first) == [1, 2]
@@ -193,11 +205,11 @@ async def _recorded(url: str) -> set[str]:
 async def test_nginx_before_two_replicas(platform: Platform, tmp_path: Path) -> None:
     """docs/deploy/nginx.conf: what passes, what a client sees when a replica is killed, and that one comes back."""
     token = platform.token(REQUESTER, "--role", "applicant")
-    ports = [free_port(), free_port()]
-    metrics = [{"TANGLAI_METRICS_PORT": str(port)} for port in ports]
+    places = ports(4)
+    metrics = [{"TANGLAI_METRICS_PORT": str(port)} for port in places[2:]]
     with (
-        platform.node(**metrics[0]) as one,
-        platform.node(**metrics[1]) as other,
+        platform.node("--port", str(places[0]), **metrics[0]) as one,
+        platform.node("--port", str(places[1]), **metrics[1]) as other,
         proxy(tmp_path / "nginx", [node.url.removeprefix("http://") for node in (one, other)]) as nginx,
         ThreadPoolExecutor(8) as clients,
     ):
@@ -212,7 +224,7 @@ async def test_nginx_before_two_replicas(platform: Platform, tmp_path: Path) -> 
                 return Reply(response.status, response.read(), dict(response.headers))
 
         def arrived() -> float:
-            return sum(metric("tanglai_operations_running", *ports))
+            return sum(metric("tanglai_operations_running", *places[2:]))
 
         blocker = await asyncpg.connect(platform.environment["PEOPLE_DSN"])
         try:
@@ -222,9 +234,9 @@ async def test_nginx_before_two_replicas(platform: Platform, tmp_path: Path) -> 
                 await asyncio.to_thread(until, lambda: arrived() == 4, "requests by POST do not arrive")
                 gets = [clients.submit(get) for _ in range(4)]
                 await asyncio.to_thread(until, lambda: arrived() == 8, "requests by GET do not arrive")
-                lost = metric("tanglai_operations_running", ports[0])[0]
+                lost = metric("tanglai_operations_running", places[2])[0]
                 one.process.kill()
-                del ports[0]
+                del places[2]
                 await asyncio.to_thread(until, lambda: arrived() + _done(posts) == 8, "GET is not asked again")
                 assert not any(get.done() for get in gets)
                 failed = _done(posts)
@@ -237,7 +249,7 @@ async def test_nginx_before_two_replicas(platform: Platform, tmp_path: Path) -> 
 
         def again() -> Load:
             with (
-                platform.node("--port", one.url.rpartition(":")[2], **metrics[0]) as back,
+                platform.node("--port", str(places[0]), **metrics[0]) as back,
                 Load(front, token) as load,
             ):
                 until(lambda: any(line["event"] == "request" for line in lines(back.log)), "nginx leaves it out")
@@ -322,7 +334,7 @@ async def test_a_signal_lets_requests_of_all_workers_end(platform: Platform) -> 
     token = platform.token(REQUESTER)
     blocker = await asyncpg.connect(platform.environment["PEOPLE_DSN"])
     try:
-        port = free_port()
+        port = ports()[0]
         running = ("tanglai_operations_running", port, port + 1)
         with (
             platform.node("--workers", "2", TANGLAI_METRICS_PORT=str(port)) as node,
@@ -353,22 +365,13 @@ def _refused(address: tuple[str, int]) -> bool:
     return False
 
 
-def test_workers_end_with_their_supervisor(platform: Platform) -> None:
-    with platform.node("--workers", "2") as node:
-        pids = [pid for _, pid in serving(node.log)]
-        assert [alive(pid) for pid in pids] == [True, True]
-        node.process.kill()
-        until(lambda: not any(map(alive, pids)), "workers outlive their supervisor")
-        assert _refused(("127.0.0.1", int(node.url.rpartition(":")[2])))
-
-
 def test_what_keeps_one_worker_from_starting_is_told(platform: Platform) -> None:
     """The first would serve; before all have served once, one that cannot is the end."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        second = taken.getsockname()[1]
+    first, second = ports()
+    with socket.create_server(("127.0.0.1", second)):
         done = subprocess.run(
             [TANGLAI, "serve", "--port", "0", "--workers", "2"],
-            env={**platform.environment, "TANGLAI_METRICS_PORT": str(second - 1)},
+            env={**platform.environment, "TANGLAI_METRICS_PORT": str(first)},
             capture_output=True,
             text=True,
             timeout=60,
@@ -379,7 +382,7 @@ def test_what_keeps_one_worker_from_starting_is_told(platform: Platform) -> None
 
 
 def test_the_embedded_database_is_the_supervisors(tmp_path: Path) -> None:
-    """Started once, again when it dies, and its folder is free as soon as the supervisor is gone."""
+    """Started once, again when it dies, and its folder is free as soon as the supervisor is gone; workers go, too."""
     environment = {
         **{name: value for name, value in os.environ.items() if not name.startswith("TANGLAI_")},
         "TANGLAI_STATE_DIR": str(tmp_path / "state"),
@@ -393,11 +396,14 @@ def test_the_embedded_database_is_the_supervisors(tmp_path: Path) -> None:
         os.kill(first, signal.SIGKILL)
         until(lambda: postmaster.exists() and postmaster.read_text().split()[:1] != [str(first)], "it stays dead")
         until(lambda: _ready(node), "nobody is ready")
-        assert [number for number, _ in serving(node.log)].count(1) == 1  # no worker died of it
+        pids = [pid for _, pid in serving(node.log)]
+        assert [alive(pid) for pid in pids] == [True, True]  # none died of it
         node.process.kill()
         node.process.wait(30)
         with platform.database as again:
             assert again.alive()
+        until(lambda: not any(map(alive, pids)), "workers outlive their supervisor")
+        assert _refused(("127.0.0.1", int(node.url.rpartition(":")[2])))
 
 
 def _ready(node: Node) -> bool:

@@ -298,6 +298,7 @@ def _publications(platform: _Platform, nodes: list[_Node], count: int) -> dict[s
         "worst_seconds": round(max(seconds), 2),
         "held_ms": max(report["held_ms"] for report in reports),
         "over_20_ms": sum(report["over_20_ms"] for report in reports),
+        "collector_ms": max(report["collector_ms"] for report in reports),
         "late_ms": max(report["late_ms"] for report in reports),
         "rss_mb": [report["rss_mb"] for report in reports],
     }
@@ -402,7 +403,7 @@ def _asked(node: _Node, queries: list[str]) -> dict[str, Any]:
     return {
         "median": round(statistics.median(times), 1),
         "p95": round(statistics.quantiles(times, n=20)[-1], 1),
-        "held_ms": node.report()["held_ms"],
+        **_seen(node),
     }
 
 
@@ -421,12 +422,16 @@ def _large(node: _Node, query: str | None) -> dict[str, Any]:
             size = len(body)
             if body.startswith(b'{"errors"'):
                 raise RuntimeError(f"it failed: {body[:300]!r}")
-    report = node.report()
+    seen = _seen(node)
     return {
         "first_seconds": seconds[0],
         "again_seconds": seconds[1],
         "megabytes": round(size / 1e6, 1),
-        "held_ms": report["held_ms"],
-        "late_ms": report["late_ms"],
-        "rss_mb": [before, report["rss_mb"]],
+        **seen,
+        "rss_mb_before": before,
     }
+
+
+def _seen(node: _Node) -> dict[str, Any]:
+    report = node.report()
+    return {name: report[name] for name in ("held_ms", "collector_ms", "late_ms", "rss_mb")}

@@ -5,6 +5,7 @@ last one.
 """
 
 import asyncio
+import gc
 import json
 import os
 import sys
@@ -28,9 +29,19 @@ class Watch:
     def __init__(self) -> None:
         self.held: list[float] = []
         self.late: list[float] = []
+        self.collecting: list[float] = []
+        self._began = 0.0
         self._task: asyncio.Task[None] | None = None
 
+    def collected(self, phase: str, _: object) -> None:
+        """Of the cycle collector; it holds every thread."""
+        if phase == "start":
+            self._began = time.perf_counter()
+        else:
+            self.collecting.append(time.perf_counter() - self._began)
+
     def start(self) -> None:
+        gc.callbacks.insert(0, self.collected)
         self._task = asyncio.get_running_loop().create_task(self._run())
 
     async def _run(self) -> None:
@@ -43,10 +54,12 @@ class Watch:
 
     def report(self) -> dict[str, Any]:
         held, late, self.held, self.late = self.held, self.late, [], []
+        collecting, self.collecting = self.collecting, []
         return {
             "held_ms": round(max(held, default=0.0) * 1_000, 1),
             "over_20_ms": sum(one > 0.02 for one in held),
             "late_ms": round(max(late, default=0.0) * 1_000, 1),
+            "collector_ms": round(max(collecting, default=0.0) * 1_000, 1),
             "rss_mb": resident_megabytes(),
             "cpu_seconds": round(time.process_time(), 4),
         }

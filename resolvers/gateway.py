@@ -27,7 +27,7 @@ from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
 from resolvers.execution import Delivered, Execution
 from resolvers.exporting import Export, Exports, Steps
-from resolvers.introspection import SCHEMA_FIELDS, SchemaAnswers, together
+from resolvers.introspection import SCHEMA_FIELDS, SchemaAnswers, sdl_parts, together
 from resolvers.limits import Limits
 from resolvers.messages import STATUS, Messages
 from resolvers.metering import exhausted
@@ -522,10 +522,9 @@ class Gateway:
 
     # --- for the server --------------------------------------------------------------------------------------------
 
-    async def sdl(self) -> str:
-        """The SDL of the schema that is served, printed once per snapshot and off the event loop."""
-        schema = await self.schema()
-        return await asyncio.to_thread(lambda: schema.sdl)
+    async def sdl(self) -> Sequence[bytes]:
+        """The SDL of the schema that is served as UTF-8 in parts, printed once per snapshot and off the event loop."""
+        return await sdl_parts(await self.schema())
 
     async def ready(self) -> Mapping[str, str]:
         """State of what the gateway needs, for /readyz: `up`, or `down`."""

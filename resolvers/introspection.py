@@ -59,6 +59,11 @@ Key: TypeAlias = tuple[str, str | None, str]
 _WORKER = ThreadPoolExecutor(1, "tanglai-schema")
 
 
+async def sdl_parts(schema: UnifiedSchema) -> tuple[bytes, ...]:
+    """The schema's text as UTF-8 in parts, printed once, beside the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_WORKER, lambda: schema.sdl_parts)
+
+
 class SchemaAnswers:
     """Answers about one schema; long ones are kept. Used within one event loop."""
 

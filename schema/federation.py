@@ -42,14 +42,14 @@ class FederationPart:
     types: tuple[GraphQLNamedType, ...]
 
 
-def federation_part(data: DataTypes, sdl: Callable[[GraphQLSchema], str]) -> FederationPart:
+def federation_part(data: DataTypes, sdl: Callable[[GraphQLSchema], tuple[bytes, ...]]) -> FederationPart:
     """`_service`, and where some resource has a key, `_entities`."""
     service = GraphQLObjectType(
         "_Service",
         {
             "sdl": GraphQLField(
                 GraphQLNonNull(GraphQLString),
-                resolve=lambda _, info: sdl(info.schema),
+                resolve=lambda _, info: b"".join(sdl(info.schema)).decode(),
                 description="The text of the subgraph.",
             )
         },

@@ -3,6 +3,8 @@
 graphql-core prints no applied directives, so object types are printed here; all else is its own printing.
 """
 
+from collections.abc import Iterable, Iterator
+
 from graphql import (
     GraphQLDirective,
     GraphQLField,
@@ -35,6 +37,9 @@ _SHAREABLE = frozenset({"PageInfo"})
 """Object types that all graphs of this kind have alike."""
 
 
+PART_CHARACTERS = 500_000
+
+
 class Texts:
     """Both texts of one schema, printed when they are first asked for.
 
@@ -45,40 +50,58 @@ class Texts:
         self._snapshot = snapshot
         self._rules = rules
         self._data = data
-        self._sdl: str | None = None
-        self._federation: str | None = None
+        self._sdl: tuple[bytes, ...] = ()
+        self._federation: tuple[bytes, ...] = ()
 
-    def sdl(self, schema: GraphQLSchema) -> str:
-        if self._sdl is None:
-            self._sdl = print_sdl(schema, self._snapshot, self._rules, self._data)
+    def sdl(self, schema: GraphQLSchema) -> tuple[bytes, ...]:
+        """The text for clients as UTF-8, in parts of about PART_CHARACTERS."""
+        if not self._sdl:
+            self._sdl = _in_parts(print_sdl(schema, self._snapshot, self._rules, self._data))
         return self._sdl
 
-    def federation(self, schema: GraphQLSchema) -> str:
-        if self._federation is None:
-            self._federation = federation_sdl(schema, self._snapshot, self._rules, self._data)
+    def federation(self, schema: GraphQLSchema) -> tuple[bytes, ...]:
+        """The subgraph's text in the same form."""
+        if not self._federation:
+            self._federation = _in_parts(federation_sdl(schema, self._snapshot, self._rules, self._data))
         return self._federation
 
 
-def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> str:
+def _in_parts(pieces: Iterable[str]) -> tuple[bytes, ...]:
+    parts: list[bytes] = []
+    some: list[str] = []
+    size = 0
+    for piece in pieces:
+        some.append(piece)
+        size += len(piece)
+        if size >= PART_CHARACTERS:
+            parts.append("".join(some).encode())
+            some, size = [], 0
+    return (*parts, "".join(some).encode())
+
+
+def print_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> Iterator[str]:
     """The schema for clients: directives, then types by name, fields in the order of the catalogue.
 
     Federation's machinery (`_entities`, `_service`) is left out, as in the texts of other subgraphs.
     """
     definition = print_schema_definition(schema)
     printer = _Printer(snapshot, rules)
-    parts = [definition] if definition else []
-    parts += _directives(schema)
-    parts += [printer.type(kind) for kind in passing(data, _types(schema))]
-    return "\n\n".join(parts) + "\n"
+    head = [definition] if definition else []
+    yield "\n\n".join([*head, *_directives(schema)])
+    for kind in passing(data, _types(schema)):
+        yield f"\n\n{printer.type(kind)}"
+    yield "\n"
 
 
-def federation_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> str:
+def federation_sdl(schema: GraphQLSchema, snapshot: Snapshot, rules: RuleSet, data: DataTypes) -> Iterator[str]:
     """The schema as a subgraph of Apollo Federation 2: what its `_service { sdl }` answers."""
     printer = _Printer(snapshot, rules, subgraph=True)
-    parts = [f'extend schema @link(url: "{FEDERATION_URL}", import: ["@key", "@shareable"])']
-    parts += _directives(schema, without=KEY)
-    parts += [printer.type(kind) for kind in passing(data, _types(schema)) if kind is not FIELD_SET]
-    return "\n\n".join(parts) + "\n"
+    head = f'extend schema @link(url: "{FEDERATION_URL}", import: ["@key", "@shareable"])'
+    yield "\n\n".join([head, *_directives(schema, without=KEY)])
+    for kind in passing(data, _types(schema)):
+        if kind is not FIELD_SET:
+            yield f"\n\n{printer.type(kind)}"
+    yield "\n"
 
 
 def _types(schema: GraphQLSchema) -> list[GraphQLNamedType]:

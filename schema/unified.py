@@ -43,12 +43,17 @@ class UnifiedSchema:
     @property
     def sdl(self) -> str:
         """The schema as text, with the share classes as applied directives; equal for equal snapshots."""
+        return b"".join(self.sdl_parts).decode()
+
+    @property
+    def sdl_parts(self) -> tuple[bytes, ...]:
+        """The same as UTF-8 in parts, printed once; what takes all of a long text at once holds every thread."""
         return self._texts.sdl(self.graphql)
 
     @property
     def federation_sdl(self) -> str:
         """The text that `_service { sdl }` answers: a subgraph of Apollo Federation 2."""
-        return self._texts.federation(self.graphql)
+        return b"".join(self._texts.federation(self.graphql)).decode()
 
     def passing(self, entries: Iterable[Any]) -> Iterator[Any]:
         """`entries`, types or others, without room for the fields of all of them; see `schema.data.passing`."""

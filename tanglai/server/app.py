@@ -1,7 +1,7 @@
 """In charge of the ASGI application: which path is answered by what, and what runs beside the requests."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import AbstractAsyncContextManager, nullcontext
 
 from starlette.applications import Starlette
@@ -30,8 +30,6 @@ GRAPHQL_PATH = "/graphql"
 READY_SECONDS = 1.0
 PLATFORM_DATABASE = "platform database"
 _PLAIN = {"cache-control": "no-store", "x-content-type-options": "nosniff"}
-
-_PIECE = 262_144
 
 Lifespan = Callable[[Starlette], AbstractAsyncContextManager[None]]
 
@@ -166,10 +164,9 @@ async def _no_demo(_: Request) -> Response:
     return Response(status_code=204, headers=_PLAIN)
 
 
-def _pieces(text: str) -> Iterator[bytes]:
-    """UTF-8 of a text that may be long: written at once it would hold everybody else."""
-    for start in range(0, len(text), _PIECE):
-        yield text[start : start + _PIECE].encode()
+async def _each(parts: Iterable[bytes]) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
 
 
 class StatusRoutes:
@@ -190,7 +187,9 @@ class StatusRoutes:
 
     async def _schema(self, request: Request) -> Response:
         await self._entrance.admit(bearer(request.headers.getlist("authorization")))
-        return StreamingResponse(_pieces(await self._gateway.sdl()), media_type="text/plain", headers=_PLAIN)
+        text = await self._gateway.sdl()
+        headers = {**_PLAIN, "content-length": str(sum(map(len, text)))}
+        return StreamingResponse(_each(text), media_type="text/plain", headers=headers)
 
     async def _health(self, _: Request) -> Response:
         return PlainTextResponse("ok\n", headers=_PLAIN)

@@ -91,7 +91,7 @@ class Node:
     async def export(self, request: GraphQLRequest) -> Export | GraphQLResponse:
         return await self._started().export(request)
 
-    async def sdl(self) -> str:
+    async def sdl(self) -> Sequence[bytes]:
         return await self._started().sdl()
 
     async def ready(self) -> Mapping[str, str]:

@@ -1,6 +1,6 @@
 """In charge of the border between HTTP and GraphQL: what the server hands to the gateway and what it gets back."""
 
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 from resolvers.exporting import Export
@@ -14,7 +14,7 @@ class Gateway(Protocol):
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse: ...
 
-    async def sdl(self) -> str: ...
+    async def sdl(self) -> Sequence[bytes]: ...
 
     async def ready(self) -> Mapping[str, str]: ...
 

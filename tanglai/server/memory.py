@@ -40,7 +40,7 @@ class Keeper:
         """The start is over: look through everything, set it aside, and begin to collect."""
         gc.collect()
         self._room = ROOM + self._set_aside()
-        self._aside = 0
+        gc.collect()  # the next full collection comes when a quarter of what this one finds has been added
         gc.enable()
 
     def collected(self, phase: str, told: dict[str, Any]) -> None:

@@ -8,7 +8,7 @@ import json
 import logging
 import threading
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -82,8 +82,8 @@ class TinyGateway:
             raise
         return _response(result)
 
-    async def sdl(self) -> str:
-        return print_schema(self.schema)
+    async def sdl(self) -> Sequence[bytes]:
+        return (print_schema(self.schema).encode(),)
 
     async def ready(self) -> Mapping[str, str]:
         self.ready_calls += 1

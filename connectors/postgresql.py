@@ -51,6 +51,8 @@ _SESSION = {
     "tcp_keepalives_count": "6",
 }
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 3600)
+_PAGE_CAPS = (11, 101, 1001)
+# A plan made once for all pages takes a tenth of its cap: so near to the page, it is used instead of one for each call.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _DAYS = _EPOCH.toordinal()
 _TICK = timedelta(microseconds=1)
@@ -215,12 +217,14 @@ class PostgreSQLConnector:
         now = asyncio.get_running_loop().time()
         if compiled is None or compiled.valid_until < now:
             compiled = await self._looked_at(query, compiled, timeout, now)
-        cap, limit = self._dialect.page_cap, query.limit
-        capped = cap is not None and isinstance(limit, Slot) and arguments[limit.path] <= cap
-        statement = compiled.statements.get(capped)
+        limit, cap = query.limit, None
+        if isinstance(limit, Slot):
+            size = arguments[limit.path]
+            cap = next((cap for cap in _PAGE_CAPS if size <= cap), None)
+        statement = compiled.statements.get(cap)
         if statement is None:
-            statement = compile_query(query, self._dialect, compiled.facts, capped=capped)
-            compiled.statements[capped] = statement
+            statement = compile_query(query, self._dialect, compiled.facts, cap=cap)
+            compiled.statements[cap] = statement
         return statement
 
     async def _looked_at(self, query: SourceQuery, old: "_Compiled | None", timeout: float, now: float) -> "_Compiled":
@@ -294,11 +298,11 @@ class _Reading:
 
 @dataclass(frozen=True, slots=True)
 class _Compiled:
-    """Statements of a query, by whether they are capped, as long as its tables are like `facts`."""
+    """Statements of a query, by what their limit is at most, as long as its tables are like `facts`."""
 
     valid_until: float
     facts: Facts
-    statements: dict[bool, Statement]
+    statements: dict[int | None, Statement]
 
 
 def _reached(error: BaseException) -> bool:

@@ -109,11 +109,6 @@ class SqlDialect(Protocol):
         """Whether `joined` over the rows of an ordered subquery keeps their order."""
         ...
 
-    @property
-    def page_cap(self) -> int | None:
-        """A number of rows worth telling the optimiser where the limit is a parameter, or None."""
-        ...
-
     def type(self, kind: ScalarType, scale: int | None = None) -> TypeEngine[Any]:
         """The SQL type in which values of `kind` are computed. `scale` here and below: `Native.scale` of decimals."""
         ...

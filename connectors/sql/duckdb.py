@@ -87,7 +87,6 @@ _TAME_SUM = sa.Numeric(_DIGITS, 18)
 class DuckDBDialect:
     """See `SqlDialect`."""
 
-    page_cap: int | None = None
     joins_in_order: bool = False
 
     def __init__(self) -> None:

@@ -73,7 +73,6 @@ _MORE = frozenset({CompareOp.GT, CompareOp.GTE, CompareOp.EQ})
 class PostgreSQLDialect:
     """See `SqlDialect`."""
 
-    page_cap: int | None = 1001
     joins_in_order: bool = True
 
     def __init__(self) -> None:

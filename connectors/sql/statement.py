@@ -83,17 +83,17 @@ class Statement:
 
 
 def compile_query(
-    query: SourceQuery, dialect: SqlDialect, facts: Facts | None = None, *, capped: bool = False
+    query: SourceQuery, dialect: SqlDialect, facts: Facts | None = None, *, cap: int | None = None
 ) -> Statement:
     """`query` in `dialect`.
 
     `facts` are those of every table it names; without them the columns are taken to be as the catalogue says (to show a
-    statement without asking the source). `capped`: the caller knows that the limit is at most `dialect.page_cap`.
+    statement without asking the source). `cap`: what the caller knows the limit to be at most.
     Raises StructureMismatch.
     """
     writer = ExpressionWriter(dialect, assumed_facts(query) if facts is None else facts)
     query = valued(unguarded(query))
-    builder = _StatementBuilder(query, writer, capped=capped)
+    builder = _StatementBuilder(query, writer, cap)
     select, finish = builder.grouped() if query.group_by is not None else builder.listed()
     if query.joined:
         select, finish = builder.joined(select, finish)
@@ -108,11 +108,11 @@ def assumed_facts(query: SourceQuery) -> Facts:
 
 
 class _StatementBuilder:
-    def __init__(self, query: SourceQuery, writer: ExpressionWriter, *, capped: bool) -> None:
+    def __init__(self, query: SourceQuery, writer: ExpressionWriter, cap: int | None) -> None:
         self._query = query
         self._writer = writer
         self._dialect = writer.dialect
-        self._capped = capped
+        self._cap = cap
         self._names = count()
 
     def listed(self) -> tuple[_Select, _Finish]:
@@ -226,9 +226,8 @@ class _StatementBuilder:
 
     def _paged(self, select: _Select, limit: int | Slot) -> _Select:
         # For a limit that it does not know the optimiser plans a tenth of the table: it is told the most it can be.
-        cap = self._dialect.page_cap
-        if self._capped and isinstance(limit, Slot) and cap is not None:
-            page = select.limit(_number(cap)).subquery(f"s{next(self._names)}")
+        if self._cap is not None and isinstance(limit, Slot):
+            page = select.limit(_number(self._cap)).subquery(f"s{next(self._names)}")
             select = sa.select(*page.c).select_from(page)
         return select.limit(self._limit(limit))
 
@@ -254,7 +253,7 @@ class _StatementBuilder:
             return None  # the order is the index's own
         inside += _inside(reading)
         directions = [query.order[index] for index in places]
-        builder = _StatementBuilder(shown, self._writer, capped=self._capped)
+        builder = _StatementBuilder(shown, self._writer, self._cap)
         columns, readers = builder._columns(scope)
         keys = [
             reading.plain,

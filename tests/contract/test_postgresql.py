@@ -313,7 +313,7 @@ async def test_a_collation_is_written_where_it_is_needed_only() -> None:
 
 
 async def explain(admin: Any, query: SourceQuery, arguments: dict[str, Any], facts: Facts | None = None) -> str:
-    statement = compile_query(query, PostgreSQLDialect(), facts, capped=True)
+    statement = compile_query(query, PostgreSQLDialect(), facts, cap=1001)
     prepared = await admin.prepare(statement.text)
     return json.dumps(await prepared.explain(*statement.parameters(arguments)))
 

@@ -18,6 +18,10 @@ class LoadError(RuntimeError):
     """Load could not be driven, or requests failed under it; the message says why, for a person at a terminal."""
 
 
+class TooShort(LoadError):
+    """No request came to its end in the given time."""
+
+
 @dataclass(frozen=True, slots=True)
 class Cpu:
     """CPU milliseconds per request: of the subject's process, of its sources' server, of the platform's database."""
@@ -59,7 +63,7 @@ def command(url: str, table: Path, *, connections: int, seconds: float) -> list[
 
 
 def drive(url: str, table: Path, *, connections: int, seconds: float) -> Figures:
-    """One round. Raises LoadError where a response was no success or a connection broke."""
+    """One round. Raises TooShort, LoadError where a response was no success or a connection broke."""
     given = command(url, table, connections=connections, seconds=seconds)
     done = subprocess.run(given, capture_output=True, text=True, check=False)
     return read_figures(done.stdout + done.stderr)
@@ -71,7 +75,9 @@ def read_figures(output: str) -> Figures:
     if found is None:
         raise LoadError(f"`wrk` gave no figures: {output.strip()}")
     told = json.loads(found[1])
-    if told["refused"] or told["broken"] or not told["requests"]:
+    if not (told["requests"] or told["refused"] or told["broken"]):
+        raise TooShort("no request came to its end in time")
+    if told["refused"] or told["broken"]:
         raise LoadError(
             f"of {told['requests']} requests {told['refused']} were refused and {told['broken']} connections broke"
         )

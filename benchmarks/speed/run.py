@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.speed import answers, figures, report
 from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.field import Field
-from benchmarks.speed.load import Cpu, Figures, LoadError, drive, wrk
+from benchmarks.speed.load import Cpu, Figures, LoadError, TooShort, drive, wrk
 from benchmarks.speed.platform import ROOT
 from benchmarks.speed.processes import SubjectError
 
@@ -22,6 +22,7 @@ ROUNDS, SECONDS = 6, 3.0
 WARM_UP_SECONDS = 2.0
 _ROUND_LATENCIES = 8
 """A round is at least so many times as long as its subject's latency: what is under way at its end is not counted."""
+_LONGEST_WARM_UP = 20.0
 _COMPARED = 5
 
 
@@ -65,13 +66,24 @@ def _measure(field: Field, case: Case, options: Options) -> dict[str, Any]:
         try:
             found = drive(running.url, tables[name], connections=case.connections, seconds=seconds)
         except LoadError as error:
-            raise LoadError(f"`{name}` in `{case.name}`: {error}") from error
+            running.settle()
+            raise type(error)(f"`{name}` in `{case.name}`: {error}") from error
         # Before it settles: what it still does for requests that were given up is nothing that those counted took.
         used = [after - start for after, start in zip(field.cpu_seconds(name), before, strict=True)]
         running.settle()
         return replace(found, cpu_ms=Cpu(*(seconds * 1_000 / found.requests for seconds in used)))
 
-    warm = {name: load(name, WARM_UP_SECONDS * case.stretch) for name in names}
+    def warmed(name: str) -> Figures:
+        seconds = WARM_UP_SECONDS * case.stretch
+        while True:
+            try:
+                return load(name, seconds)
+            except TooShort:
+                if seconds > _LONGEST_WARM_UP:
+                    raise
+                seconds *= 2
+
+    warm = {name: warmed(name) for name in names}
     seconds = {name: max(options.seconds * case.stretch, _ROUND_LATENCIES * warm[name].p50_ms / 1e3) for name in names}
     rounds: list[dict[str, Figures]] = []
     for _ in range(options.rounds):

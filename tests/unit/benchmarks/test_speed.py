@@ -17,7 +17,7 @@ from benchmarks.speed.cases import CASES, Case
 from benchmarks.speed.contract import RESIDENT_FIELDS, VEHICLE_FIELDS, Call, Draw, graphql_call
 from benchmarks.speed.data import LINKED, statements
 from benchmarks.speed.draws import draws
-from benchmarks.speed.load import Cpu, Figures, LoadError, command, read_figures, write_table
+from benchmarks.speed.load import Cpu, Figures, LoadError, TooShort, command, read_figures, write_table
 from benchmarks.speed.platform import Asker
 from benchmarks.speed.run import takes_part
 from benchmarks.speed.subjects import ours, raw
@@ -107,10 +107,16 @@ def test_what_wrk_printed_is_read() -> None:
     assert found == Figures(500, 200.0, 1.5, 9.25)
 
 
-@pytest.mark.parametrize("told", [(500, 1, 0), (500, 0, 1), (0, 0, 0)])
+def test_a_round_without_an_answer_was_too_short() -> None:
+    with pytest.raises(TooShort):
+        read_figures(PRINTED.format(0, 0, 0))
+
+
+@pytest.mark.parametrize("told", [(500, 1, 0), (500, 0, 1), (0, 64, 0)])
 def test_a_round_with_failures_counts_for_nothing(told: tuple[int, int, int]) -> None:
-    with pytest.raises(LoadError):
+    with pytest.raises(LoadError, match="refused") as raised:
         read_figures(PRINTED.format(*told))
+    assert not isinstance(raised.value, TooShort)
     with pytest.raises(LoadError, match="unable to connect"):
         read_figures("unable to connect to 127.0.0.1:1 Connection refused")
 

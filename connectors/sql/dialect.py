@@ -145,6 +145,10 @@ class SqlDialect(Protocol):
         """A test that an index can serve and that is TRUE wherever `reading.value op operand` is, or None."""
         ...
 
+    def near_any(self, reading: Reading, array: Sql, column: Column) -> Sql | None:
+        """The same for `reading.value` being one of an array."""
+        ...
+
     def masked(self, mask: Mask, text: Sql, parameters: Parameters) -> Sql:
         """`masks.render`, null for null."""
         ...

@@ -138,6 +138,9 @@ class DuckDBDialect:
             return reading.raw == operand
         return None
 
+    def near_any(self, reading: Reading, array: Sql, column: Column) -> Sql | None:
+        return None
+
     def masked(self, mask: Mask, text: Sql, parameters: Parameters) -> Sql:
         return sa.case((text.is_not(None), _masked(mask, text, parameters)))
 

@@ -151,18 +151,20 @@ class ExpressionWriter:
         value = self.value(expression, scope)
         return self._compared(expression, scope, value, ordered=ordered)
 
-    def equal(self, left: Reading, right: Reading, kind: ScalarType) -> Sql:
-        """Whether two columns that link tables are equal and not null; `right` is the one an index should serve."""
-        value = left.value
-        if kind is ScalarType.TEXT:
-            a, b = left.native, right.native
-            if a.collation != b.collation or not (a.deterministic and b.deterministic):
-                value = self.dialect.by_code_point(value)
-        return (right.value if right.plain is None else right.plain) == value
+    def equal(self, left: Reading, right: Reading, column: Column) -> Sql:
+        """Whether two columns that link tables are equal and not null; `right` is `column`, which an index serves."""
+        value, near = left.value, None
+        a, b = left.native, right.native
+        if column.type is ScalarType.TEXT and (a.collation != b.collation or not (a.deterministic and b.deterministic)):
+            value = self.dialect.by_code_point(value)
+        elif right.plain is None:
+            near = self.dialect.near(right, CompareOp.EQ, value, column)
+        test = (right.value if right.plain is None else right.plain) == value
+        return test if near is None else sa.and_(near, test)
 
     def exists(self, expression: Exists, scope: Scope) -> Sql:
         inner = self.table(expression.namespace, expression.table)
-        links = [self.equal(scope.reading(a), inner.reading(b), a.type) for a, b in expression.links]
+        links = [self.equal(scope.reading(a), inner.reading(b), b) for a, b in expression.links]
         query: Select[Any] = sa.select(sa.literal_column("1")).select_from(inner.source)
         return sa.exists(query.where(*links, self.test(expression.where, inner)))
 
@@ -179,8 +181,16 @@ class ExpressionWriter:
             array = self.dialect.array(link.type, scale)
             arrays.append(self.parameters.keys(None if len(links) == 1 else index, array, convert))
         if len(links) == 1:
-            return columns[0] == sa.any_(arrays[0])
+            return self._one_of(columns[0], arrays[0], links[0], scope)
         return self.dialect.key_batch(columns, arrays)
+
+    def _one_of(self, value: Sql, array: Sql, column: Expression, scope: Scope) -> Sql:
+        # `value` as it is compared, of what may be a column that no index serves in that form.
+        test = value == sa.any_(array)
+        if not isinstance(column, Column) or scope.reading(column).plain is not None:
+            return test
+        near = self.dialect.near_any(scope.reading(column), array, column)
+        return test if near is None else sa.and_(near, test)
 
     def scale(self, expression: Expression, scope: Scope) -> int | None:
         """Digits after the point that the values of a decimal expression have; None where that is not fixed."""
@@ -250,8 +260,9 @@ class ExpressionWriter:
             return sa.false()
         operand = expression.operand
         value = self.value(operand, scope)
-        if decisive and isinstance(operand, Column):
-            plain = scope.reading(operand).plain
+        column = operand if decisive and isinstance(operand, Column) else None
+        if column is not None:
+            plain = scope.reading(column).plain
             value = value if plain is None else plain
         value = self._compared(operand, scope, value, ordered=False)
         kind, scale = type_of(operand), self.scale(operand, scope)
@@ -259,14 +270,19 @@ class ExpressionWriter:
         tests: list[Sql] = []
         constants = [node.value for node in expression.values if isinstance(node, Value)]
         if constants:
-            tests.append(
-                value == sa.any_(self.parameters.constants(constants, self.dialect.array(kind, scale), convert))
-            )
+            array = self.parameters.constants(constants, self.dialect.array(kind, scale), convert)
+            tests.append(self._one_of(value, array, column, scope) if column else value == sa.any_(array))
         for node in expression.values:
-            if isinstance(node, Slot):
-                sent = self.dialect.array(kind, scale) if node.many else self.dialect.type(kind, scale)
-                parameter = self.parameters.operand(node, sent, convert, purpose)
-                tests.append(value == (sa.any_(parameter) if node.many else parameter))
+            if isinstance(node, Slot) and node.many:
+                array = self.parameters.operand(node, self.dialect.array(kind, scale), convert, purpose)
+                tests.append(self._one_of(value, array, column, scope) if column else value == sa.any_(array))
+            elif isinstance(node, Slot):
+                parameter = self.parameters.operand(node, self.dialect.type(kind, scale), convert, purpose)
+                reading = None if column is None else scope.reading(column)
+                near = None
+                if column is not None and reading is not None and reading.plain is None:
+                    near = self.dialect.near(reading, CompareOp.EQ, parameter, column)
+                tests.append(value == parameter if near is None else sa.and_(near, value == parameter))
         return sa.or_(*tests)
 
     def _is_null(self, operand: Expression, scope: Scope) -> Sql:

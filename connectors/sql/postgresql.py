@@ -1,6 +1,7 @@
 """In charge of PostgreSQL's SQL (13 and newer, databases in UTF-8, session in UTC with ISO dates)."""
 
 import json
+import operator
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -8,7 +9,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import ARRAY, aggregate_order_by
 from sqlalchemy.dialects.postgresql.base import PGDialect
 from sqlalchemy.engine import Dialect
-from sqlalchemy.types import TypeEngine
+from sqlalchemy.types import TypeEngine, UserDefinedType
 
 from connectors.sql.dialect import (
     DEFAULT_TIMEZONE,
@@ -66,8 +67,27 @@ _NUMERIC_LOW = constant("-1e101", sa.Numeric())
 _NUMERIC_HIGH = constant("1e101", sa.Numeric())
 _NUMERIC_NAN = constant("'NaN'::numeric", sa.Numeric())  # above all others
 _DAY = constant("interval '1 day'", sa.Interval())
+_TESTS: Mapping[CompareOp, Callable[[Sql, Sql], Sql]] = {
+    CompareOp.EQ: operator.eq,
+    CompareOp.LT: operator.lt,
+    CompareOp.LTE: operator.le,
+    CompareOp.GT: operator.gt,
+    CompareOp.GTE: operator.ge,
+}
 _LESS = frozenset({CompareOp.LT, CompareOp.LTE, CompareOp.EQ})
 _MORE = frozenset({CompareOp.GT, CompareOp.GTE, CompareOp.EQ})
+
+
+class _Padded(UserDefinedType[str]):
+    """`character` of any length, whose comparisons do not see blanks at the end."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **kw: Any) -> str:
+        return "bpchar"
+
+
+_PADDED = _Padded()
 
 
 class PostgreSQLDialect:
@@ -117,16 +137,34 @@ class PostgreSQLDialect:
         return sa.tuple_(*columns).in_(sa.select(*batch.c))
 
     def near(self, reading: Reading, op: CompareOp, operand: Sql, column: Column) -> Sql | None:
-        # A local time is within a day of any zone's reading of it.
-        if reading.native.type != "timestamp" or column.type is not ScalarType.DATETIME or reading.raw is None:
+        native, raw = reading.native.type, reading.raw
+        if raw is None:
             return None
-        local = _at_zone(operand, column, _LOCAL)
-        tests: list[Sql] = []
-        if op in _LESS:
-            tests.append(reading.raw <= local + _DAY)
-        if op in _MORE:
-            tests.append(reading.raw >= local - _DAY)
-        return sa.and_(*tests) if tests else None
+        if native == "timestamp" and column.type is ScalarType.DATETIME:
+            # A local time is within a day of any zone's reading of it.
+            local = _at_zone(operand, column, _LOCAL)
+            tests: list[Sql] = []
+            if op in _LESS:
+                tests.append(raw <= local + _DAY)
+            if op in _MORE:
+                tests.append(raw >= local - _DAY)
+            return sa.and_(*tests) if tests else None
+        if op is CompareOp.EQ and native == "bpchar":
+            return raw == sa.cast(operand, _PADDED)
+        if op is CompareOp.EQ and native == "uuid":
+            return raw == _as_uuid(operand)
+        if op is not CompareOp.NE and native == "numeric":
+            return _TESTS[op](raw, sa.cast(operand, sa.Numeric()))
+        return None
+
+    def near_any(self, reading: Reading, array: Sql, column: Column) -> Sql | None:
+        native, raw = reading.native.type, reading.raw
+        if raw is None or native not in ("bpchar", "uuid", "numeric"):
+            return None
+        if native == "uuid":
+            each = sa.func.unnest(array).column_valued("each")
+            return raw == sa.any_(sa.func.array(sa.select(_as_uuid(each)).scalar_subquery()))
+        return raw == sa.any_(sa.cast(array, ARRAY(_PADDED if native == "bpchar" else sa.Numeric())))
 
     def masked(self, mask: Mask, text: Sql, parameters: Parameters) -> Sql:
         return sa.case((text.is_not(None), _masked(mask, text, parameters)))
@@ -180,7 +218,15 @@ class PostgreSQLDialect:
 
 
 def _text(raw: Sql, column: Column, native: Native) -> Reading:
-    return Reading.exact(raw if native.type in ("text", "varchar") else sa.cast(raw, sa.Text()), native)
+    if native.type in ("text", "varchar"):
+        return Reading.exact(raw, native)
+    return Reading(sa.cast(raw, sa.Text()), native=native, raw=raw)
+
+
+def _as_uuid(text: Sql) -> Sql:
+    # What is no canonical one is the text of none.
+    canonical = text.regexp_match(literal("^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$"))
+    return sa.case((canonical, sa.cast(text, sa.Uuid())))
 
 
 def _boolean(raw: Sql, column: Column, native: Native) -> Reading | None:
@@ -209,7 +255,7 @@ def _whole(
             return Reading(sa.case((inside, sa.cast(raw, kind))), raw, low, high, native)
         if native.type == "numeric":
             inside = sa.and_(raw > low, raw < high, raw == sa.func.trunc(raw))
-            return Reading(sa.case((inside, sa.cast(raw, kind))), native=native)
+            return Reading(sa.case((inside, sa.cast(raw, kind))), native=native, raw=raw)
         return None
 
     return read

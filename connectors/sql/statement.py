@@ -383,7 +383,7 @@ class _StatementBuilder:
     def _rows_text(self, node: JsonRows, scope: TableScope) -> Sql:
         writer = self._writer
         inner = writer.table(node.namespace, node.table)
-        conditions = [writer.equal(scope.reading(outer), inner.reading(own), outer.type) for outer, own in node.links]
+        conditions = [writer.equal(scope.reading(outer), inner.reading(own), own) for outer, own in node.links]
         conditions += [writer.test(part, inner) for part in (node.visible, node.where) if part != TRUE]
         element = self._text(node.element, inner)
         if node.many:

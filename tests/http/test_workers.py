@@ -398,6 +398,7 @@ def test_the_embedded_database_is_the_supervisors(tmp_path: Path) -> None:
         until(lambda: _ready(node), "nobody is ready")
         pids = [pid for _, pid in serving(node.log)]
         assert [alive(pid) for pid in pids] == [True, True]  # none died of it
+        assert len(os.listdir(f"/proc/{node.process.pid}/task")) == 1  # the supervisor forks: it must have one thread
         node.process.kill()
         node.process.wait(30)
         with platform.database as again:

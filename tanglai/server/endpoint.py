@@ -60,6 +60,7 @@ class GraphQLEndpoint:
         self._gateway, self._entrance, self._settings = gateway, entrance, settings
         self._slots, self._subscriptions, self._observations = slots, subscriptions, observations
         self.streams = EventStreams(clock)
+        self._bodies = Slots(settings.max_concurrent)  # those that arrive in pieces: a slow client holds one
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -182,7 +183,8 @@ class GraphQLEndpoint:
                 headers = [*self._headers(exchange), (b"content-type", framing.media), (b"x-accel-buffering", b"no")]
                 stream = exchange.stream = EventStream(framing, send, exchange.request_id)
                 run = stream.run(first, responses, partial(self._entrance.admit, exchange.token), headers)
-                del first  # an idle stream holds no response
+                del first, headers  # an idle stream holds neither response nor headers
+                exchange.forget_headers()
                 with self.streams.running(stream, claims, receive):
                     await run
         return None
@@ -210,17 +212,24 @@ class GraphQLEndpoint:
         size = 0
         try:
             async with asyncio.timeout(self._settings.body_seconds):
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        raise ClientLeft
-                    part = message.get("body", b"")
-                    size += len(part)
-                    if size > limit:
+                message = await receive()
+                if message["type"] == "http.request" and not message.get("more_body", False):
+                    body: bytes = message.get("body", b"")
+                    if len(body) > limit:
                         raise _too_long(limit)
-                    parts.append(part)
-                    if not message.get("more_body", False):
-                        return parts[0] if len(parts) == 1 else b"".join(parts)
+                    return body
+                with self._bodies:
+                    while True:
+                        if message["type"] != "http.request":
+                            raise ClientLeft
+                        part = message.get("body", b"")
+                        size += len(part)
+                        if size > limit:
+                            raise _too_long(limit)
+                        parts.append(part)
+                        if not message.get("more_body", False):
+                            return b"".join(parts)
+                        message = await receive()
         except TimeoutError:
             raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
 
@@ -283,6 +292,7 @@ class _Exchange:
     """What is known of one request and its answer so far."""
 
     __slots__ = (
+        "_given",
         "claims",
         "content_type",
         "framing",
@@ -302,6 +312,7 @@ class _Exchange:
     def __init__(self, scope: Scope) -> None:
         self.method: str = scope["method"]
         self.query_string: bytes = scope["query_string"]
+        self._given: list[tuple[bytes, bytes]] = scope["headers"]
         self.headers, self.repeated = read_headers(scope)
         self.request_id = request_id(self.headers.get(b"x-request-id"))
         self.media = Media.JSON
@@ -313,6 +324,11 @@ class _Exchange:
         self.token = ""
         self.stream: EventStream | None = None
         self.parts: tuple[bytes, ...] = ()
+
+    def forget_headers(self) -> None:
+        """Those of the request were read: for a long time nothing needs them any more, the server included."""
+        self.headers.clear()
+        self._given.clear()
 
     def answer(self, response: GraphQLResponse) -> tuple[int, bytes]:
         """Status and body of `response`: under application/json a well-formed request has status 200, whatever GraphQL

@@ -78,6 +78,8 @@ class _Ending(Enum):
 class EventStream:
     """One response. `sent` counts the bytes of its body."""
 
+    __slots__ = ("__weakref__", "_ending", "_framing", "_request_id", "_send", "sent")
+
     def __init__(self, framing: Framing, send: Send, request_id: str) -> None:
         self._framing, self._send, self._request_id = framing, send, request_id
         self._ending: asyncio.Future[_Ending] = asyncio.get_running_loop().create_future()
@@ -101,6 +103,7 @@ class EventStream:
         away, it breaks off without, so that the client comes back. Raises ClientLeft.
         """
         await self._send({"type": "http.response.start", "status": 200, "headers": headers})
+        del headers
         response: GraphQLResponse | None = first
         del first
         end = self._framing.end

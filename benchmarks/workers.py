@@ -102,12 +102,12 @@ def _compare(case: Case, nodes: Mapping[str, Running], table: Path, servers: Ser
     ratios = sorted(each["two"].figures.rps / each["one"].figures.rps for each in rounds)
     place, _ = interval(len(ratios))
     result: dict[str, Any] = {name: _middle([each[name] for each in rounds]) for name in nodes}
-    cpu = result["two"]["cpu_seconds_per_1000"]
+    cpu, cores = result["two"]["cpu_seconds_per_1000"], os.cpu_count() or 1
     return result | {
         "ratio": round(statistics.median(ratios), 3),
         "ratio_interval": [round(ratios[place], 3), round(ratios[-1 - place], 3)],
-        # What is left for workers where everything else takes its part of the cores; 2 at most, for two workers.
-        "ratio_these_cores_allow": round(min(2.0, (os.cpu_count() or 1) * cpu["workers"] / sum(cpu.values())), 3),
+        # One worker is bound by its core or by all of them, two by all of them: everything else takes its part, too.
+        "ratio_these_cores_allow": round(max(1.0, min(2.0, cores * cpu["workers"] / sum(cpu.values()))), 3),
     }
 
 

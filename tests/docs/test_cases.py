@@ -6,21 +6,13 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
-from starlette.routing import BaseRoute
 
 from schema import unified
-from tanglai.catalogue.model import Snapshot
-from tanglai.server.app import build_app
-from tanglai.server.identity import Entrance, TokenVerifier
-from tanglai.server.keys import FixedKeys
-from tanglai.server.observations import Observations
 from tanglai.server.parameters import Parameters
-from tanglai.server.settings import Settings
 from tests.cases import (
     CASES,
     DEFER,
     DOCUMENT,
-    EXPORT,
     HOLES,
     STORED,
     TESTS,
@@ -31,8 +23,6 @@ from tests.cases import (
     shown,
 )
 from tests.catalogues import population
-from tests.http.platform import TinyGateway
-from tests.unit.server import samples
 
 
 @pytest.fixture(scope="module")
@@ -65,22 +55,6 @@ def test_what_is_pending_is_not_there_yet() -> None:
     schema = unified.build(population()).graphql
     assert not {"defer", "stream"} & {directive.name for directive in schema.directives}, DEFER
     assert {one.name for one in fields(Parameters)} == {"query", "operation_name", "variables", "extensions"}, STORED
-    for root in (schema.query_type, schema.mutation_type, schema.subscription_type):
-        assert root is not None
-        assert not any("export" in name.lower() for name in root.fields), EXPORT
-    beside_graphql = {"/schema.graphql", "/healthz", "/readyz", "/", "/assets/{name}", "/demo/session"}
-    assert {getattr(route, "path", None) for route in routes()} == beside_graphql, EXPORT
-
-
-def routes() -> list[BaseRoute]:
-    """Everything that the server answers beside `/graphql`."""
-    verifier = TokenVerifier(FixedKeys(samples.jwks(("a", samples.EC))), issuer="x", audience="y")
-
-    async def snapshot() -> Snapshot:
-        return samples.snapshot()
-
-    app = build_app(Settings(port=0), TinyGateway(), Entrance(verifier, snapshot), observations=Observations())
-    return list(app._rest.routes)
 
 
 def test_every_named_test_is_collected(register: list[Shown]) -> None:

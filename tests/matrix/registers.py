@@ -266,6 +266,7 @@ listed: they, mutations and subscriptions lead to no type that has rows."""
 DOORS: Mapping[str, str] = {
     "tanglai.server.endpoint: execute": "POST and GET",
     "tanglai.server.websocket: execute": "WebSocket",
+    "tanglai.server.export: export": "export",
     "tanglai.server.websocket: streams": "whether it is a subscription",
     "tanglai.server.websocket: subscribe": "subscriptions, which lead to no rows",
     "tanglai.server.endpoint: streams": "whether it is a subscription",
@@ -277,8 +278,8 @@ DOORS: Mapping[str, str] = {
 }
 """Who calls the gateway, and what for."""
 
-TRANSPORTS = ("POST", "GET", "WebSocket")
-"""The axis of the end-to-end part."""
+TRANSPORTS = ("POST", "GET", "WebSocket", "export")
+"""The axis of the end-to-end part; of one list's nodes also `/export`, which decides what denies like a list."""
 
 METHODS = ("GET", "POST", "OPTIONS")
 """HTTP methods of `/graphql`; OPTIONS executes nothing."""
@@ -296,8 +297,11 @@ ROUTES: Mapping[str, str] = {
 }
 """Other routes of a node, and what they tell; none comes to rows. Those of the workbench are files."""
 
-GATEWAY = frozenset({"execute", "streams", "subscribe", "schema", "sdl", "ready"})
-"""What the gateway answers. `subscribe` runs what `execute` runs, on the root type of subscriptions."""
+GATEWAY = frozenset({"execute", "export", "streams", "subscribe", "schema", "sdl", "ready"})
+"""What the gateway answers. `export` is a list by another name.
+
+`subscribe` runs what `execute` runs, on the root type of subscriptions.
+"""
 
 REQUEST = frozenset(
     {
@@ -370,7 +374,6 @@ def _words(schema: GraphQLSchema, *words: str) -> set[str]:
 
 
 PENDING = (
-    Pending("export", lambda schema: _words(schema, "export", "download")),
     Pending("stored documents", lambda schema: _words(schema, "stored", "persisted", "document_id", "documentid")),
 )
 """Paths of later issues, by name."""

@@ -1,4 +1,4 @@
-"""The matrix end to end: a node of its own process, PostgreSQL behind it, asked by POST, GET and WebSocket.
+"""The matrix end to end: a node of its own process, PostgreSQL behind it, asked by POST, GET, WebSocket and export.
 
 A covering array of all its cells: every pair of subject, path, use, state and transport that occurs together is asked.
 What is answered is what the table says and what planning says; what is refused asks no source; what is hidden is not in
@@ -28,7 +28,7 @@ from tanglai.server.settings import Settings
 from tanglai.storage.embedded import EmbeddedPostgres
 from tests.http.nodes import Node, Platform
 from tests.matrix import observed, region
-from tests.matrix.asking import Client, Reply, Statements
+from tests.matrix.asking import Client, Reply, Statements, exported
 from tests.matrix.covering import covering, pairs
 from tests.matrix.plans import Plans
 from tests.matrix.registers import TRANSPORTS
@@ -222,9 +222,10 @@ def cells(town: Town, ways: Mapping[str, Named]) -> list[tuple[str, str, str, st
         key = f"{code} {name}"
         for state in region.SPOKEN:
             if said(Cell(town.snapshot, town.snapshot.resources[code], name, state)):
-                for way in ways[key].first:
-                    use, _, path = way.partition(" / ")
-                    found += [(key, path, use, state.name, transport) for transport in TRANSPORTS]
+                for name_, way in ways[key].first.items():
+                    use, _, path = name_.partition(" / ")
+                    transports = [one for one in TRANSPORTS if one != "export" or exported(way.text) is not None]
+                    found += [(key, path, use, state.name, transport) for transport in transports]
     return found
 
 

@@ -169,15 +169,16 @@ def test_a_path_to_come_joins_when_it_lands(pending: registers.Pending) -> None:
 
 def test_a_path_that_lands_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
     schema = unified.build(population()).graphql
-    export, stored = PENDING
+    (stored,) = PENDING
     assert schema.query_type is not None
-    schema.query_type.fields["exportJob"] = GraphQLField(GraphQLString)
-    assert export.landed(schema) == {"Query.exportJob"}
+    schema.query_type.fields["storedDocument"] = GraphQLField(GraphQLString)
+    assert stored.landed(schema) == {"Query.storedDocument"}
+    del schema.query_type.fields["storedDocument"]
     monkeypatch.setattr(Gateway, "persisted", lambda: None, raising=False)
     assert stored.landed(schema) == {"Gateway.persisted"}
 
 
 def test_a_route_that_appears_is_noticed() -> None:
-    route = Route("/export", lambda _: Response())
-    assert routes([route]) == {"/export"}
-    assert "/export" not in ROUTES
+    route = Route("/download", lambda _: Response())
+    assert routes([route]) == {"/download"}
+    assert "/download" not in ROUTES

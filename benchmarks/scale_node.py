@@ -11,6 +11,7 @@ import os
 import sys
 import threading
 import time
+from dataclasses import dataclass
 from typing import Any
 
 from tanglai.server.compose import run_node
@@ -27,9 +28,7 @@ class Watch:
     """
 
     def __init__(self) -> None:
-        self.held: list[float] = []
-        self.late: list[float] = []
-        self.collecting: list[float] = []
+        self._seen = _Seen()
         self._began = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -38,7 +37,7 @@ class Watch:
         if phase == "start":
             self._began = time.perf_counter()
         else:
-            self.collecting.append(time.perf_counter() - self._began)
+            self._seen.collecting = max(self._seen.collecting, time.perf_counter() - self._began)
 
     def start(self) -> None:
         gc.callbacks.insert(0, self.collected)
@@ -49,20 +48,30 @@ class Watch:
             wall, cpu = time.perf_counter(), time.process_time()
             await asyncio.sleep(TICK)
             late = time.perf_counter() - wall - TICK
-            self.late.append(late)
-            self.held.append(min(late, time.process_time() - cpu))
+            held, seen = min(late, time.process_time() - cpu), self._seen
+            seen.late, seen.held = max(seen.late, late), max(seen.held, held)
+            seen.long += held > 0.02
 
     def report(self) -> dict[str, Any]:
-        held, late, self.held, self.late = self.held, self.late, [], []
-        collecting, self.collecting = self.collecting, []
+        seen, self._seen = self._seen, _Seen()
         return {
-            "held_ms": round(max(held, default=0.0) * 1_000, 1),
-            "over_20_ms": sum(one > 0.02 for one in held),
-            "late_ms": round(max(late, default=0.0) * 1_000, 1),
-            "collector_ms": round(max(collecting, default=0.0) * 1_000, 1),
+            "held_ms": round(seen.held * 1_000, 1),
+            "over_20_ms": seen.long,
+            "late_ms": round(seen.late * 1_000, 1),
+            "collector_ms": round(seen.collecting * 1_000, 1),
             "rss_mb": resident_megabytes(),
             "cpu_seconds": round(time.process_time(), 4),
         }
+
+
+@dataclass(slots=True)
+class _Seen:
+    """The longest of each, in seconds, since the last report."""
+
+    held: float = 0.0
+    late: float = 0.0
+    collecting: float = 0.0
+    long: int = 0
 
 
 def resident_megabytes() -> float:

@@ -32,7 +32,7 @@ from connectors.protocol import (
 from connectors.sql.dialect import StructureMismatch, TableFacts
 from connectors.sql.expressions import Facts
 from connectors.sql.postgresql import PostgreSQLDialect
-from connectors.sql.statement import Statement, compile_query
+from connectors.sql.statement import Statement, compile_query, page_caps
 from connectors.streams import FIRST_ROWS, next_size
 from tanglai.catalogue.expressions import Slot
 
@@ -51,8 +51,6 @@ _SESSION = {
     "tcp_keepalives_count": "6",
 }
 _SECONDS = (1, 2, 5, 10, 20, 30, 60, 120, 300, 600, 3600)
-_PAGE_CAPS = (11, 101, 1001)
-# A plan made once for all pages takes a tenth of its cap: so near to the page, it is used instead of one for each call.
 _EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 _DAYS = _EPOCH.toordinal()
 _TICK = timedelta(microseconds=1)
@@ -220,7 +218,7 @@ class PostgreSQLConnector:
         limit, cap = query.limit, None
         if isinstance(limit, Slot):
             size = arguments[limit.path]
-            cap = next((cap for cap in _PAGE_CAPS if size <= cap), None)
+            cap = next((cap for cap in compiled.caps if size <= cap), None)
         statement = compiled.statements.get(cap)
         if statement is None:
             statement = compile_query(query, self._dialect, compiled.facts, cap=cap)
@@ -239,7 +237,7 @@ class PostgreSQLConnector:
             facts[table] = known[1]
             until = min(until, known[0])
         statements = old.statements if old is not None and old.facts == facts else {}
-        compiled = self._compiled[query] = _Compiled(until, facts, statements)
+        compiled = self._compiled[query] = _Compiled(until, facts, page_caps(query), statements)
         return compiled
 
     async def _run(self, text: str, parameters: list[Any], timeout: float) -> list[Any]:
@@ -302,6 +300,7 @@ class _Compiled:
 
     valid_until: float
     facts: Facts
+    caps: tuple[int, ...]
     statements: dict[int | None, Statement]
 
 

@@ -121,4 +121,5 @@ def _native(row: Any) -> Native:
         collation=str(collation or _DEFAULT_COLLATION),
         precision=(row["modifier"] - 4) >> 16 if row["type"] == "numeric" and row["modifier"] >= 0 else None,
         indexed=row["indexed"],
+        unique=row["single"] and row["not_null"],
     )

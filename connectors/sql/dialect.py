@@ -33,7 +33,7 @@ class Native:
 
     `codepoint`: its order is by code point. `deterministic`: equal texts are the same bytes. Two columns of different
     `collation` cannot be compared without naming one. `scale` and `precision` are those of a decimal. `indexed`: an
-    index gives rows in the column's own order.
+    index gives rows in the column's own order. `unique`: no two rows have the same value, and none has none.
     """
 
     type: str
@@ -43,6 +43,7 @@ class Native:
     precision: int | None = None
     scale: int | None = None
     indexed: bool = False
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,22 @@ def compile_query(
     return Statement(str(compiled), writer.parameters.sources(names), finish)
 
 
+PAGE_CAP = 1001
+SMALL_PAGE_CAPS = (11, 101)
+
+
+def page_caps(query: SourceQuery) -> tuple[int, ...]:
+    """What a page's limit, not known when a statement is written, is worth telling to be at most; ascending.
+
+    A database that plans a statement once for all calls takes a tenth of the cap for the page. So near to it, it uses
+    that plan instead of making one for each call. Where the rows are chosen by other columns than that of their order,
+    only a plan for the values at hand tells which index to use, and the caps are not so near.
+    """
+    leading = query.order[0].expression if query.order else None
+    chosen = {column for part in (query.visible, query.where) for column in own_columns(part)}
+    return (*SMALL_PAGE_CAPS, PAGE_CAP) if chosen <= {leading} else (PAGE_CAP,)
+
+
 def assumed_facts(query: SourceQuery) -> Facts:
     """Facts as the catalogue has them."""
     return {key: TableFacts(*key, None) for key in tables(query)}
@@ -312,6 +328,8 @@ class _StatementBuilder:
             if own_columns(entry.expression):  # others have the same value on every row
                 key = self._writer.comparable(entry.expression, scope, ordered=True)
                 keys.append(_directed(key, entry))
+                if isinstance(entry.expression, Column) and _tells_apart(scope.reading(entry.expression)):
+                    break  # what comes behind decides nothing
         return keys
 
     def _limit(self, limit: int | Slot) -> Sql:
@@ -446,6 +464,10 @@ def _inside(reading: Reading) -> list[Sql]:
     if plain is not None and reading.high is not None:
         tests.append(plain < reading.high)
     return tests
+
+
+def _tells_apart(reading: Reading) -> bool:
+    return reading.native.unique and reading.plain is not None and reading.low is None and reading.high is None
 
 
 def _number(number: int) -> Sql:

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
 from pathlib import Path
@@ -29,7 +30,7 @@ from connectors.protocol import (
 from connectors.sql.dialect import Native, TableFacts
 from connectors.sql.expressions import Facts
 from connectors.sql.postgresql import PostgreSQLDialect
-from connectors.sql.statement import compile_query
+from connectors.sql.statement import compile_query, page_caps
 from tanglai.catalogue.expressions import (
     TRUE,
     Aggregate,
@@ -316,6 +317,39 @@ async def explain(admin: Any, query: SourceQuery, arguments: dict[str, Any], fac
     statement = compile_query(query, PostgreSQLDialect(), facts, cap=1001)
     prepared = await admin.prepare(statement.text)
     return json.dumps(await prepared.explain(*statement.parameters(arguments)))
+
+
+async def test_an_order_ends_where_a_column_tells_rows_apart(admin: Any) -> None:
+    await admin.execute("CREATE TABLE apart (id bigint NOT NULL, code text UNIQUE, number text NOT NULL UNIQUE)")
+    facts: Facts = {("public", "apart"): await table_facts(admin.fetch, "public", "apart")}
+    handle = Column("id", ScalarType.LONG)
+    ordered = {
+        name: compile_query(
+            SourceQuery(
+                "s",
+                "public",
+                "apart",
+                (RawOutput(handle),),
+                order=(Order(Column(name, ScalarType.TEXT)), Order(handle)),
+            ),
+            PostgreSQLDialect(),
+            facts,
+        ).text.partition("ORDER BY")[2]
+        for name in ("code", "number")
+    }
+    assert '"number"' in ordered["number"]
+    assert '"id"' not in ordered["number"]
+    assert '"id"' in ordered["code"], "two rows may have no code"
+
+
+def test_caps_lie_near_the_page_where_its_order_alone_chooses_rows() -> None:
+    code, name = Column("code", ScalarType.TEXT), Column("name", ScalarType.TEXT)
+    query = SourceQuery("s", None, "t", (RawOutput(code),), order=(Order(code),))
+    since = Compare(CompareOp.GTE, code, Slot("since", ScalarType.TEXT))
+    other = Compare(CompareOp.EQ, name, Slot("name", ScalarType.TEXT))
+    assert page_caps(query) == page_caps(replace(query, where=since)) == (11, 101, 1001)
+    assert page_caps(replace(query, where=other)) == page_caps(replace(query, visible=other)) == (1001,)
+    assert page_caps(replace(query, order=(), where=since)) == (1001,)
 
 
 async def test_plain_predicates_use_indexes(admin: Any) -> None:

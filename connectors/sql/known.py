@@ -28,12 +28,14 @@ from tanglai.catalogue.expressions import (
     Value,
     conjunction,
     disjunction,
+    leaves,
     rewrite,
 )
 
 Bound: TypeAlias = tuple[CompareOp, Value | Slot]
 """GTE or LTE, and what with."""
 
+_OPEN = frozenset({CompareOp.GT, CompareOp.GTE, CompareOp.LT, CompareOp.LTE})
 _LOWER = {CompareOp.GT, CompareOp.GTE, CompareOp.EQ}
 _UPPER = {CompareOp.LT, CompareOp.LTE, CompareOp.EQ}
 
@@ -103,6 +105,19 @@ def bounds(part: Expression, cell: Expression) -> list[Bound] | None:
                 return None
             return [bound for bound in alternatives[0] if all(bound in some for some in alternatives[1:])]
     return []
+
+
+def guessed(query: SourceQuery) -> bool:
+    """Whether an optimiser that does not know the values must take many rows to pass where there may be none.
+
+    Of an open range (`a > v`) it guesses a third. Those of sort keys mislead it to nothing: it begins there anyway.
+    """
+    keys = [entry.expression for entry in query.order]
+    return any(
+        test.op in _OPEN and isinstance(test.right, Value | Slot) and test.left not in keys
+        for part in (query.visible, query.where)
+        for test in leaves(part, Compare)
+    )
 
 
 def where_null(part: Expression, cell: Expression) -> Expression:

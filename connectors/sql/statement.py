@@ -43,7 +43,7 @@ from connectors.sql.dialect import (
     quoted_literal,
 )
 from connectors.sql.expressions import ExpressionWriter, Facts, Scope, TableScope, read
-from connectors.sql.known import admits_null, bounds, conjuncts, guarded_column, unguarded, valued, where_null
+from connectors.sql.known import admits_null, bounds, conjuncts, guarded_column, guessed, unguarded, valued, where_null
 from connectors.sql.parameters import Convert, Source
 from tanglai.catalogue.expressions import (
     TRUE,
@@ -114,6 +114,8 @@ def page_caps(query: SourceQuery) -> tuple[int, ...]:
     only a plan for the values at hand tells which index to use, and the caps are not so near.
     """
     leading = query.order[0].expression if query.order else None
+    if guessed(query):
+        return ()
     chosen = {column for part in (query.visible, query.where) for column in own_columns(part)}
     return (*SMALL_PAGE_CAPS, PAGE_CAP) if chosen <= {leading} else (PAGE_CAP,)
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from connectors.evaluate import type_of
 from connectors.protocol import JsonObject, JsonOutput, Order, RawOutput, SourceQuery
 from connectors.sql.known import bounds, conjuncts, unguarded, valued
+from connectors.sql.statement import page_caps
 from resolvers.plan import AFTER, BEFORE, KeysetColumn, Page, keyset
 from tanglai.catalogue.expressions import (
     FALSE,
@@ -24,6 +25,8 @@ from tanglai.catalogue.expressions import (
     Expression,
     IsNull,
     IsTrue,
+    Match,
+    MatchOp,
     Not,
     Or,
     Slot,
@@ -216,6 +219,28 @@ def test_figures_of_one_cell_alone_leave_rows_out() -> None:
         figures(least, by=(CODE,)),
     ):
         assert left.where == TRUE
+
+
+def test_which_pages_an_optimiser_would_guess_too_well_of() -> None:
+    number = Slot("n", ScalarType.INTEGER)
+    over, prefix = Compare(CompareOp.GT, AGE, number), Match(MatchOp.STARTS_WITH, NAME, Slot("s", ScalarType.TEXT))
+    by_age = (Order(AGE), Order(ID))
+    caps = {
+        "nothing chosen": page_caps(listing(order=by_age)),
+        "an open range": page_caps(listing(where=over, order=(Order(ID),))),
+        "in an alternative": page_caps(listing(where=Or((over, prefix)), order=(Order(ID),))),
+        "of what rows are visible": page_caps(listing(visible=IsTrue(over), order=(Order(ID),))),
+        "of the order": page_caps(listing(where=Or((over, Compare(CompareOp.GT, ID, number))), order=by_age)),
+        "a prefix": page_caps(listing(where=prefix, order=(Order(ID),))),
+    }
+    assert caps == {
+        "nothing chosen": (11, 101, 1001),
+        "an open range": (),
+        "in an alternative": (),
+        "of what rows are visible": (),
+        "of the order": (1001,),
+        "a prefix": (1001,),
+    }
 
 
 def test_where_a_page_begins() -> None:

@@ -57,7 +57,7 @@ GRANTS: dict[str, list[Grant]] = {
     ],
     "phone masked": [make_grant(RESIDENT, "phone", masks={"phone": "middle"})],
 }
-_ASSERTION = re.compile(r"^## (calls|plan has|plan lacks|cost|index|reads) (.+)$", re.MULTILINE)
+_ASSERTION = re.compile(r"^## (calls|plan has|plan lacks|cost|touches|index|reads) (.+)$", re.MULTILINE)
 
 
 @dataclass(frozen=True)

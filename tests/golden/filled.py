@@ -27,7 +27,7 @@ TABLES = {
             wakes time, updated timestamptz, home jsonb, file text, household_id text
         );
         INSERT INTO resident SELECT n, 'name ' || n % 6000, 'id' || n, 'secret' || n,
-            date '1930-01-01' + n * 7919 % 33000, (1 + n % 2)::text, (13800000000 + n * 7919 % 999983)::text,
+            date '1930-01-01' + n * 7919 % 33000, (1 + n / 7 % 2)::text, (13800000000 + n * 7919 % 999983)::text,
             120 + n * 7919 % 90, n * 1000000000000, (n * 7919 % 100000) / 7.0, n * 7919 % 1000 / 7.0, n % 3 = 0,
             time '04:00' + n % 40000 * interval '1 s', timestamptz '2026-01-01 00:00+00' - n * interval '1 h',
             NULL, 'f' || n, 'h' || n % {HOUSEHOLDS} FROM generate_series(1, {RESIDENTS}) n;

@@ -22,4 +22,4 @@ async def test_plan(case: Case) -> None:
 def test_every_case_asserts_something() -> None:
     assert len(CASES) >= 8
     for case in CASES:
-        assert len(case.told("calls")) == len(case.told("cost")) == 1, case.path.name
+        assert len(case.told("calls")) == len(case.told("cost")) == len(case.told("touches")) == 1, case.path.name

@@ -1,8 +1,8 @@
 """Golden cases over filled tables: how many statements reach PostgreSQL, what they cost, which indexes serve them.
 
 Assertions of a case (see cases.py): `## cost N …`, what its statements may cost at most by PostgreSQL's own estimate,
-the cheapest first; `## index NAME`, one that serves it; `## reads TABLE`, one that it may read from end to end, and no
-other. To read `resident` from end to end costs more than 700.
+the cheapest first; `## touches N`, how many rows of tables they look at together; `## index NAME`, one that serves it;
+`## reads TABLE`, one that it may read from end to end, and no other. To read `resident` so costs more than 700.
 """
 
 from collections.abc import AsyncIterator, Iterator
@@ -43,11 +43,12 @@ async def test_statements(tables: Filled, schema: GraphQLSchema, case: Case) -> 
     ran = tables.server.ran()
     assert [str(len(ran))] == case.told("calls"), "as many as source calls, however many rows there are"
     assert len(ran) <= most_calls(case.query, schema, tables.snapshot)
-    plans = [await tables.server.looked_at(one) for one in ran]
+    plans = [await tables.server.looked_at(one, run=True) for one in ran]
     costs = sorted(plan.cost for plan in plans)
     ceilings = [float(number) for number in case.told("cost")[0].split()]
     assert len(costs) == len(ceilings)
     assert all(cost <= ceiling for cost, ceiling in zip(costs, ceilings, strict=True)), (costs, ceilings)
+    assert sum(plan.touched for plan in plans) <= int(case.told("touches")[0])
     assert {name for plan in plans for name in plan.scanned} == set(case.told("reads"))
     assert set(case.told("index")) <= {name for plan in plans for name in plan.indexes}
 

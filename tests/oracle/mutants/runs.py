@@ -18,8 +18,8 @@ RUNS = (
         "plan-for-any-shape",
         "plan cache key: the shape of every variable",
         "resolvers/gateway.py",
-        "key = (context.document.hash, context.operation.name, slotted.shape)",
-        "key = (context.document.hash, context.operation.name, tuple(name for name, _ in slotted.shape))",
+        "key = (read.document.hash, read.operation.name, read.slotted.shape)",
+        "key = (read.document.hash, read.operation.name, tuple(name for name, _ in read.slotted.shape))",
     ),
     Mutant(
         "plan-for-any-flag",

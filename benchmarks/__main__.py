@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cold, freshness, isolation, scale, start, workers, workflow
+from benchmarks import cold, freshness, isolation, scale, start, subscriptions, workers, workflow
 from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
@@ -25,6 +25,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "cold_plan": cold.run,
     "freshness": freshness.run,
     "isolation": isolation.run,
+    "subscriptions": subscriptions.run,
     "workflow": workflow.run,
     "scale": scale.run,
     "workers": workers.run,

@@ -170,9 +170,10 @@ class _Client(threading.Thread):
 
 
 def _kill(node: Running, calls: Sequence[Call], url: str) -> dict[str, Any]:
-    """Kills one worker after the other under load. Clients ask again where a connection broke."""
+    """Kills workers under load; clients ask again where a connection broke. A silence: nobody got an answer."""
     stop = threading.Event()
     clients = [_Client(node.url, calls, stop) for _ in range(CLIENTS)]
+    kills: list[float] = []
     back: list[float] = []
     for client in clients:
         client.start()
@@ -181,17 +182,22 @@ def _kill(node: Running, calls: Sequence[Call], url: str) -> dict[str, Any]:
             time.sleep(BETWEEN_SECONDS)
             before = workers_of(node)
             os.kill(random.choice(before), signal.SIGKILL)
-            killed = time.monotonic()
+            kills.append(time.monotonic())
             while len(set(workers_of(node)) - set(before)) < 1:
                 time.sleep(0.005)
-            back.append(time.monotonic() - killed)
+            back.append(time.monotonic() - kills[-1])
         time.sleep(BETWEEN_SECONDS)
     finally:
         stop.set()
         for client in clients:
             client.join()
     answered = sorted(one for client in clients for one in client.answered)
-    moments = [moment for moment, _ in answered]
+    silences = [(since, until - since) for (since, _), (until, _) in pairwise(answered)]
+
+    def longest(after_a_kill: bool) -> float:
+        near = (any(since + length > kill > since - 1.0 for kill in kills) for since, length in silences)
+        return round(max(length for (_, length), one in zip(silences, near, strict=True) if one == after_a_kill), 3)
+
     without = {number for _, number in answered} - asyncio.run(_recorded(url, [number for _, number in answered]))
     return {
         "kills": KILLS,
@@ -200,7 +206,7 @@ def _kill(node: Running, calls: Sequence[Call], url: str) -> dict[str, Any]:
         "without_record": len(without),
         "refused": sum(len(client.refused) for client in clients),
         "broken_connections": sum(client.broken for client in clients),
-        "longest_silence_seconds": round(max(b - a for a, b in pairwise(moments)), 3),
+        "longest_silence_seconds": {"after_a_kill": longest(True), "otherwise": longest(False)},
         "forked_again_seconds": round(max(back), 3),
     }
 

@@ -36,6 +36,7 @@ WORKED = [
     HOW_TO / "query-as-a-frontend-developer.md",
     HOW_TO / "integrate-a-department-app.md",
     HOW_TO / "explore-as-an-analyst.md",
+    HOW_TO / "export-a-list.md",
     HOW_TO / "federate.md",
     HOW_TO / "connect-a-source.md",
     HOW_TO / "import-a-spreadsheet.md",

@@ -9,6 +9,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from types import SimpleNamespace
 from typing import Any, TypeAlias
 
@@ -18,6 +19,7 @@ from graphql import (
     FieldNode,
     GraphQLError,
     GraphQLLeafType,
+    GraphQLNamedType,
     GraphQLNonNull,
     GraphQLObjectType,
     GraphQLOutputType,
@@ -203,14 +205,17 @@ class _Walk:
             return _Field(selected.key, lambda *_: name, {}, _same, None)
         definition = self._schema.get_field(parent, selected.name)
         assert definition is not None
-        assert definition.resolve is not None
+        resolve = definition.resolve
+        assert resolve is not None
+        if selected.name == "isOneOf":  # Strawberry puts its own resolver there, which fails for lists and non-nulls
+            resolve = partial(_named, resolve)
         node: FieldNode = selected.node
         arguments = get_argument_values(definition, node, self._variables) if definition.args else {}
         kind = _nullable(definition.type)
         each = self._complete(kind.of_type, selected.selection_sets) if is_list_type(kind) else None
         return _Field(
             selected.key,
-            definition.resolve,
+            resolve,
             arguments,
             self._complete(definition.type, selected.selection_sets) if each is None else _listed(each),
             each,
@@ -277,6 +282,10 @@ def _written(value: Any) -> Iterator[bytes]:
 
 def _nullable(kind: Any) -> Any:
     return kind.of_type if isinstance(kind, GraphQLNonNull) else kind
+
+
+def _named(resolve: Callable[..., Any], kind: Any, info: Any) -> Any:
+    return resolve(kind, info) if isinstance(kind, GraphQLNamedType) else None
 
 
 def _same(value: Any) -> Any:

@@ -67,7 +67,7 @@ class Keeper:
 @contextmanager
 def kept_still() -> Iterator[Keeper]:
     """Threads and collections as a node needs them: no collection while it starts, short ones from `settle` on."""
-    keeper = Keeper()
+    keeper, interval = Keeper(), sys.getswitchinterval()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.disable()
     gc.callbacks.append(keeper.collected)
@@ -75,5 +75,6 @@ def kept_still() -> Iterator[Keeper]:
         yield keeper
     finally:
         gc.callbacks.remove(keeper.collected)
+        sys.setswitchinterval(interval)
         gc.enable()
         gc.unfreeze()  # else what is in a cycle outlives the interpreter, and DuckDB's modules complain of it

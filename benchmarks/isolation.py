@@ -134,7 +134,7 @@ class _Crowd:
 
         async def once() -> str:
             async with _connection(url) as ask:
-                return await ask(self._calls[0])
+                return (await ask(self._calls[0]))[0]
 
         code = self._do(once())
         assert code == "answered", code
@@ -162,8 +162,9 @@ class _Crowd:
         async with _connection(url) as ask:
             pause = FIRST_PAUSE_SECONDS
             while True:
-                self.ended[await ask(call)] += 1
-                await asyncio.sleep(pause * (1 + random.random()))
+                code, least = await ask(call)
+                self.ended[code] += 1
+                await asyncio.sleep(max(pause, least) * (1 + random.random()))
                 pause = min(2 * pause, LONGEST_PAUSE_SECONDS)
 
     def _do(self, work: Any) -> Any:
@@ -189,12 +190,12 @@ def _crowd(url: str, askers: Sequence[Asker]) -> Iterator[_Crowd]:
 
 
 @asynccontextmanager
-async def _connection(url: str) -> AsyncIterator[Callable[[Call], Awaitable[str]]]:
-    """A connection kept open; inside, a call gives how it ended: `answered`, or the code of the error."""
+async def _connection(url: str) -> AsyncIterator[Callable[[Call], Awaitable[tuple[str, int]]]]:
+    """A connection kept open; inside, a call gives how it ended, `answered` or a code, and when to come again."""
     parts = urlsplit(url)
     reader, writer = await asyncio.open_connection(parts.hostname, parts.port)
 
-    async def ask(call: Call) -> str:
+    async def ask(call: Call) -> tuple[str, int]:
         body = call.body.encode()
         headers = {**call.headers, "Host": parts.netloc, "Content-Length": str(len(body))}
         lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
@@ -203,9 +204,10 @@ async def _connection(url: str) -> AsyncIterator[Callable[[Call], Awaitable[str]
         length = int(head.partition(b"content-length:")[2].partition(b"\r\n")[0])
         errors = json.loads(await reader.readexactly(length)).get("errors")
         if not errors:
-            return "answered"
+            return "answered", 0
         told = errors[0]["extensions"]
-        return f"{told['code']}, come again" if "retryAfter" in told else str(told["code"])
+        again = told.get("retryAfter", 0)
+        return f"{told['code']}, again after {again}" if again else str(told["code"]), again
 
     try:
         yield ask

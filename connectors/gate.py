@@ -19,6 +19,9 @@ FAILURES = 5
 PAUSE_SECONDS = 1.0
 """While a source is down, one call is let through each time that so long a pause is over."""
 
+RETRY_SECONDS = 5
+"""Meanwhile the others are told to come again after so long: there is no need for each to try each second."""
+
 
 class Room:
     """Where callers wait, shared by the gates of a worker: `size` at most.
@@ -209,7 +212,7 @@ class Gate:
             _fail(waiter, self._down())
 
     def _down(self) -> SourceUnavailable:
-        return SourceUnavailable(self._key, retry_after=1)
+        return SourceUnavailable(self._key, retry_after=RETRY_SECONDS)
 
     def _try_later(self) -> None:
         self._timer = asyncio.get_running_loop().call_later(PAUSE_SECONDS, self._try)

@@ -312,7 +312,7 @@ async def test_a_source_that_leaves_calls_unanswered_is_spared(pauses: Pauses) -
         await d.call("more")
         error = d.failure("more")
         assert isinstance(error, SourceUnavailable)
-        assert error.extensions["retryAfter"] == 1
+        assert error.extensions["retryAfter"] == gates.RETRY_SECONDS
         assert len(d.source.begun) == begun
         await pauses.over()
         assert d.source.begun[begun:] == ["waits"]

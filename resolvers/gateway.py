@@ -148,6 +148,13 @@ class Gateway:
                 self._former, self._served = self._served, built
         return self._served
 
+    async def prepare(self, snapshot: Snapshot) -> None:
+        """Builds what belongs to `snapshot`, so that no request has to wait for it (`Replica.prepare`)."""
+        try:
+            await self._serve(snapshot)
+        except Exception:
+            _log.exception("the schema of snapshot %d cannot be built", snapshot.number)
+
     async def _build(self, snapshot: Snapshot) -> Served:
         former = self._served.schema if self._served is not None else None
         schema = await asyncio.to_thread(unified.build, snapshot, reuse=former)

@@ -170,6 +170,7 @@ class Node:
             feed=feed,
         )
         await self._gateway.schema()
+        replica.prepare(self._gateway.prepare)
         if hosts:
             client = WebhookClient(hosts)
             stack.push_async_callback(client.close)

@@ -4,7 +4,7 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import AsyncExitStack
 from contextvars import Context
 from dataclasses import dataclass
@@ -97,6 +97,7 @@ class Replica:
         self._stale = asyncio.Event()
         self._running: AsyncExitStack | None = None
         self._watchers: list[Callable[[Snapshot], None]] = []
+        self._preparations: list[Callable[[Snapshot], Awaitable[None]]] = []
         self._closed = False
         self._doubted = -math.inf
 
@@ -132,6 +133,13 @@ class Replica:
     def watch(self, seen: Callable[[Snapshot], None]) -> None:
         """`seen` is called with each new snapshot once requests get it; on the event loop, so it returns at once."""
         self._watchers.append(seen)
+
+    def prepare(self, preparation: Callable[[Snapshot], Awaitable[None]]) -> None:
+        """`preparation` is awaited with each new snapshot before requests get it.
+
+        Meanwhile they go on with the former one, as long as what confirmed it is fresh, and only then wait.
+        """
+        self._preparations.append(preparation)
 
     async def confirm(self) -> Moment:
         """What holds now, for one request.
@@ -190,6 +198,8 @@ class Replica:
         rules = self._rules_of(epochs)
         if snapshot is None or epochs.catalogue != snapshot.number or rules != snapshot.rule_set:
             snapshot = await self._database.load_snapshot(self._zone, rule_set=rules, previous=snapshot)
+            for preparation in self._preparations:
+                await preparation(snapshot)
         if before is not None and (epochs.grants < before.grants or epochs.catalogue < before.snapshot.number):
             _log.error("the platform database went back in time; everything is read anew")
             self._cache.forget()

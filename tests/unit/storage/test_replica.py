@@ -409,3 +409,34 @@ async def test_a_change_of_a_department_reaches_the_next_confirmation(
 def test_the_clock_goes_forward() -> None:
     times = [steady_clock() for _ in range(1_000)]
     assert times == sorted(times)
+
+
+async def test_requests_go_on_while_a_new_snapshot_is_prepared(
+    here: WatchedDatabase, published: PlatformDatabase, clock: Clock
+) -> None:
+    begun, ready = asyncio.Event(), asyncio.Event()
+    prepared: list[int] = []
+
+    async def preparation(snapshot: Snapshot) -> None:
+        begun.set()
+        await ready.wait()
+        prepared.append(snapshot.number)
+
+    replica = Replica(here, Zone.INTRANET, clock=clock, timer=3_600)
+    async with replica:
+        await until(lambda: listeners(published))
+        old = (await replica.confirm()).snapshot
+        replica.prepare(preparation)
+        clock.value += 0.5
+        report = await published.publish(change(resource(title="新")))
+        await asyncio.wait_for(begun.wait(), 10)  # the notification began it
+        assert (await replica.confirm()).snapshot is old
+        clock.value += 0.4
+        assert (await replica.confirm()).snapshot is old
+        clock.value += 0.2  # what is known is not fresh any more
+        waiting = asyncio.create_task(replica.confirm())
+        await asyncio.sleep(0.05)
+        assert not waiting.done()
+        ready.set()
+        assert (await waiting).snapshot.number == report.number
+        assert prepared == [report.number]

@@ -13,6 +13,7 @@ from tanglai.catalogue.workflow.machines import rows
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, SchemaMismatch
 from tanglai.storage.migrate import head, upgrade
+from tanglai.storage.workflow.usage import roll_up
 
 
 async def test_replicas_that_start_at_once_migrate_once(database: str) -> None:
@@ -48,6 +49,24 @@ async def test_quotas_come_to_a_platform_that_has_grants_already(database: str) 
         assert await platform.take_quota("g", day, Counts(10), quota) == Counts(10)
         assert await platform.take_quota("g", day, Counts(1), quota) is None
     assert await connection.fetchval("SELECT state FROM data_grant") == "ACTIVE"
+    await connection.close()
+
+
+async def test_exports_come_to_a_platform_that_has_records_already(database: str) -> None:
+    await upgrade(database, revision="0004")
+    connection = await asyncpg.connect(database)
+    old = (
+        "INSERT INTO audit_record (request_id, at, department, client, operation_hash, document_kind, paths, items, "
+        "grants, rows, outcome, codes, duration_us, node) VALUES ('r-1', now(), 'D', 'c', 'h', 'text', '{data}', "
+        """'{"1/1": ["name"]}', '{g}', '{"1/1": 7}', 'ALLOWED', '{}', 5, 'n')"""
+    )
+    await connection.execute(old)
+    assert await upgrade(database) == head()
+    await connection.execute(old)
+    rows = await connection.fetch("SELECT request_id, rows::text, export FROM audit_record")
+    assert [tuple(row) for row in rows] == [("r-1", '{"1/1": 7}', None)] * 2
+    assert await roll_up(connection) == 2
+    assert await connection.fetchval("SELECT sum(rows)::int FROM client_use") == 14
     await connection.close()
 
 

@@ -117,6 +117,7 @@ class Gate:
             raise
         finally:
             timer.cancel()
+            del waiter  # an error in it leads to this frame: no cycle for the collector
         return max(until - loop.time(), 0.001)
 
     def leave(self) -> None:

@@ -56,6 +56,10 @@ class FieldFailure:
     error: TanglaiError
     at: At
 
+    def __post_init__(self) -> None:
+        # It leads to frames that lead here: many failures at once would be many cycles for the collector.
+        self.error.__traceback__ = None
+
 
 @dataclass(slots=True)
 class Delivered:

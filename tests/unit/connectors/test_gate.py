@@ -1,6 +1,7 @@
 """The gate of a source: so many calls at once, turns by lines, who gives way, and what is spared while it is down."""
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -402,3 +403,25 @@ async def test_looking_at_the_structure_takes_a_turn_too(begins: bool) -> None:
         if not begins:
             await d.end("a")
         assert await looking == []
+
+
+async def test_refusals_leave_no_cycles() -> None:
+    """Many at once would stop the event loop while the collector looks for them."""
+    async with desk(1, 5) as d:
+        await d.call("a")
+        for number in range(20):
+            await d.call(f"late {number}", timeout=0.01)
+        await asyncio.wait([task for name, task in d.calls.items() if name != "a"], timeout=10)
+        gc.collect()
+        errors = [d.failure(name) for name in d.calls if name != "a"]
+        assert {type(error) for error in errors} == {SourceBusy, SourceTimeout}
+        gc.disable()
+        try:
+            errors.clear()
+            d.calls = {"a": d.calls["a"]}
+            await settled()
+            left = [found for found in gc.get_objects() if isinstance(found, SourceBusy | SourceTimeout)]
+            assert [error for error in left if error.extensions["source"] == "b"] == []
+        finally:
+            gc.enable()
+        await d.end("a")

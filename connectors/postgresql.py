@@ -146,17 +146,16 @@ class PostgreSQLConnector:
         try:
             async with asyncio.timeout(timeout):
                 try:
-                    reading = await self._begun(query, arguments, timeout)
+                    reading, fetched = await self._begun(query, arguments, size, timeout)
                 except _CHANGED:
                     self._forget()
-                    reading = await self._begun(query, arguments, timeout)
-                except _GONE as error:
+                    reading, fetched = await self._begun(query, arguments, size, timeout)
+                except (*_GONE, asyncpg.InternalClientError) as error:  # the driver loses count where a session ends
                     if isinstance(error, ValueError):
                         raise
                     self._forget()
                     self._pool.expire()
-                    reading = await self._begun(query, arguments, timeout)
-                fetched = await reading.cursor.fetch(min(size, FIRST_ROWS))
+                    reading, fetched = await self._begun(query, arguments, size, timeout)
             while fetched:
                 rows = reading.statement.rows(fetched, arguments)
                 count = next_size(rows, size)
@@ -173,16 +172,19 @@ class PostgreSQLConnector:
             if reading is not None:
                 self._end(reading.connection)
 
-    async def _begun(self, query: SourceQuery, arguments: Arguments, timeout: float) -> "_Reading":
+    async def _begun(
+        self, query: SourceQuery, arguments: Arguments, size: int, timeout: float
+    ) -> tuple["_Reading", list[Any]]:
         statement = await self._statement(query, arguments, timeout)
         connection = await self._pool.acquire()
         try:
             await connection.execute(_begin(timeout))
             cursor = await connection.cursor(statement.text, *statement.parameters(arguments))
+            fetched: list[Any] = await cursor.fetch(min(size, FIRST_ROWS))
         except BaseException:
             self._end(connection)
             raise
-        return _Reading(connection, statement, cursor)
+        return _Reading(connection, statement, cursor), fetched
 
     def _end(self, connection: Any) -> None:
         # A task, for whoever closes or cancels a stream does not wait.

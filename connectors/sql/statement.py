@@ -279,7 +279,8 @@ class _StatementBuilder:
         ]
         rows: _Select = sa.select(*columns).select_from(scope.source).where(*builder._conditions(scope), *inside)
         rows = rows.order_by(*map(_directed, keys, directions))
-        if not all(admits_null(part, cell) for part in conjuncts(query.visible, query.where)):
+        known = guard == TRUE and _tells_apart(reading)  # and is never null
+        if known or not all(admits_null(part, cell) for part in conjuncts(query.visible, query.where)):
             return self._paged(rows, limit), _row_finisher(readers)
         rows = rows.add_columns(*(key.label(f"k{index}") for index, key in enumerate(keys)))
         keys[0] = self._dialect.null(column.type)

@@ -8,8 +8,11 @@ from hypothesis import strategies as st
 
 from connectors.evaluate import type_of
 from connectors.protocol import JsonObject, JsonOutput, Order, RawOutput, SourceQuery
+from connectors.sql.dialect import Native, TableFacts
+from connectors.sql.expressions import Facts
 from connectors.sql.known import bounds, conjuncts, unguarded, valued
-from connectors.sql.statement import page_caps
+from connectors.sql.postgresql import PostgreSQLDialect
+from connectors.sql.statement import compile_query, page_caps
 from resolvers.plan import AFTER, BEFORE, KeysetColumn, Page, keyset
 from tanglai.catalogue.expressions import (
     FALSE,
@@ -259,3 +262,21 @@ def test_where_a_page_begins() -> None:
     assert bounds(Not(after), BORN) == bounds(FALSE, BORN) == bounds(Compare(CompareOp.NE, BORN, first), BORN) == []
     assert bounds(IsNull(BORN), BORN) is None
     assert conjuncts(TRUE, And((GROWN, NAMED)), GROWN) == (GROWN, NAMED)
+
+
+def test_rows_without_a_value_are_looked_for_where_there_may_be_some() -> None:
+    after = Or((Compare(CompareOp.GT, CODE, Slot("c", CODE.type)), IsNull(CODE)))
+
+    any_text, key = (Native("text", indexed=True, unique=unique) for unique in (False, True))
+
+    def written(where: Expression, native: Native = any_text) -> str:
+        facts: Facts = {(None, "people"): TableFacts("public", "people", {"code": native})}
+        query = listing(outputs=(RawOutput(CODE),), where=where, order=(Order(CODE),))
+        return compile_query(query, PostgreSQLDialect(), facts).text
+
+    later = Compare(CompareOp.GT, CODE, Value("a", CODE.type))
+    for text in (written(TRUE), written(after, key), written(later)):
+        assert "UNION" not in text
+    assert "UNION" in written(after)
+    assert ">= CAST" in written(after)
+    assert ">= CAST" in written(after, key)

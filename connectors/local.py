@@ -56,12 +56,17 @@ def run(query: SourceQuery, rows: Iterable[Record], arguments: Arguments, tables
         kept = kept[:limit]
     readers = [_reader(output, arguments, tables) for output in query.outputs]
     answer: list[Row] = [(*(row[name] for name in names), *(read(row) for read in readers)) for row in kept]
-    return joined(answer) if query.joined else answer
+    return joined(answer, len(names)) if query.joined else answer
 
 
-def joined(rows: Sequence[Row]) -> list[Row]:
-    """`rows` of one text each as the one row of a `joined` query."""
-    return [(",".join([text for (text,) in rows]).encode() if rows else None, len(rows))]
+def joined(rows: Sequence[Row], links: int) -> list[Row]:
+    """`rows`, each of so many link values and one text, as a `joined` query answers them."""
+    if not links:
+        return [(",".join([text for (text,) in rows]).encode() if rows else None, len(rows))]
+    by_key: dict[Row, list[str]] = {}
+    for row in rows:
+        by_key.setdefault(row[:links], []).append(row[links])
+    return [(*key, ",".join(texts), len(texts)) for key, texts in by_key.items()]
 
 
 def sort(

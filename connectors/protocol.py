@@ -75,7 +75,7 @@ class Order:
 
 @dataclass(frozen=True, slots=True)
 class JsonOutput:
-    """A column of the answer: the object's JSON text, as `str`."""
+    """A column of the answer: the object's JSON text from brace to brace, as `str`."""
 
     object: JsonObject
 
@@ -103,7 +103,8 @@ class SourceQuery:
     group expressions and aggregates; a group over no row exists only where `group_by` is empty.
 
     `joined`: the rows come as one: the texts of the only output, a JsonOutput, in order with commas between, in UTF-8
-    (None of no row), and how many there are. Never with `links` or `group_by`.
+    (None of no row), and how many there are. With `links` one for each key that has rows: its values, the text as
+    `str`, the number. Never with `group_by`.
     """
 
     source: str

@@ -37,7 +37,7 @@ from resolvers.plan import (
     shapes,
 )
 from resolvers.publications import Publications
-from resolvers.rendering import PageBinding, Renderer, aggregate, connection_of_text, link_key
+from resolvers.rendering import PageBinding, Renderer, aggregate, around_text, connection_of_text, link_key
 from resolvers.seals import CURSOR, ROW, BrokenSeal, Seals, unpack
 from resolvers.values import AnySlot, IdSlot, representation_kind
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
@@ -324,6 +324,8 @@ class Execution:
         binding = self._pages.get(id(call))
         query = call.query
         if binding is not None and call.page is not None:
+            if keys is not None and call.joined is not None:
+                return await self._joined_by_key(call, binding, extra)
             query = call.variant(binding.after, binding.before)
             _bind(call.page, binding, binding.size + 1, extra)
         if call.total is not None:
@@ -389,6 +391,23 @@ class Execution:
             self.meter.count(call, count)
         return connection_of_text(call.shape, text or b"", total)
 
+    async def _joined_by_key(self, call: RowsCall, binding: PageBinding, extra: dict[str, Any]) -> Texts:
+        """The same for what lies beyond a relation: one text of each link key."""
+        page = call.page
+        assert page is not None
+        _bind(page, binding, binding.size, extra)
+        rows = await self._fetch(call.variant(binding.after, binding.before, joined=True), extra)
+        offset = len(call.query.links)
+        count = sum([row[offset + 1] for row in rows])
+        self._count(call.resource.code, count)
+        if call.grants:
+            self.meter.count(call, count)
+        before, after = around_text(call.shape)
+        texts = _Same(before + after)
+        for row in rows:
+            texts[_key_of(row, offset)] = f"{before}{row[offset]}{after}"
+        return texts
+
     def _empty(self, call: RowsCall, renderer: Renderer, total: int) -> str:
         if isinstance(call.shape, RowShape):
             return "null"
@@ -422,7 +441,7 @@ class Execution:
             if id(piece) not in self._failed:
                 self._failed.add(id(piece))
                 self.failures.append(FieldFailure(error, call.at))
-            return _Nulls()
+            return _Same("null")  # the source failed
 
     async def _unlinked(self, call: RowsCall) -> Texts:
         renderer = Renderer(self.seals, 0, {})
@@ -452,11 +471,15 @@ class Execution:
         self.rows[resource] = self.rows.get(resource, 0) + rows
 
 
-class _Nulls(dict[Any, str]):
-    """What lies beyond a relation whose source failed: null for every key."""
+class _Same(dict[Any, str]):
+    """What lies beyond a relation, the same for every key that is not in it."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self._text = text
 
     def __missing__(self, key: Any) -> str:
-        return "null"
+        return self._text
 
 
 def _bind(page: Page, binding: PageBinding, limit: int, arguments: dict[str, Any]) -> None:

@@ -103,6 +103,17 @@ class RowShape:
             return self.pieces[0].output
         return None
 
+    @property
+    def relation(self) -> "tuple[int, tuple[str, int], RelationPiece] | None":
+        """The output of the object's JSON, the key of one relation that comes behind, its link's output, the relation.
+
+        None for all other shapes.
+        """
+        match self.pieces:
+            case (JsonPiece(output), RelationPiece(key, (link,), _) as piece):
+                return output, (key, link), piece
+        return None
+
 
 # --- a connection --------------------------------------------------------------------------------------------------
 
@@ -269,13 +280,15 @@ class RowsCall:
         None where Python looks at single rows: for edges, cursors, page flags, ids, relations, subjects of quotas.
         """
         shape, query = self.shape, self.query
-        if isinstance(shape, RowShape) or self.page is None or self.page.backward or query.links:
+        if isinstance(shape, RowShape) or self.page is None or self.page.backward:
             return None
         nodes = [part for _, part in shape.fields if isinstance(part, NodesShape)]
         others = [part for _, part in shape.fields if isinstance(part, EdgeShape | PageInfoShape)]
         if not nodes or others or any(part.row.plain is None for part in nodes):
             return None
         if self.subject is not None or len(query.outputs) != 1:
+            return None
+        if query.links and (self.total is not None or not query.per_key or len(nodes) != 1):
             return None
         return replace(query, joined=True)
 

@@ -31,6 +31,8 @@ from tanglai.catalogue.scalars import ScalarType, to_json
 AVERAGE_SCALE = Decimal("0.000001")
 """Scale of averages, rounded half-even (authorization.md, Aggregates)."""
 
+_HERE = b"\0"
+
 Beyond = Mapping[int, Mapping[Any, str]]
 """Texts beyond relations: by identity of the piece, then by link key; key None is what an unlinked row gets."""
 
@@ -69,7 +71,7 @@ class Renderer:
         match piece:
             case JsonPiece(output):
                 text: str = row[self._offset + output]
-                return text.strip()[1:-1]
+                return text[1:-1]
             case IdPiece(key, output, resource, kind):
                 value = row[self._offset + output]
                 return f'"{key}":"{self._seals.seal(ROW, b"", [resource, pack(kind, value)])}"'
@@ -78,10 +80,15 @@ class Renderer:
 
     def objects(self, shape: RowShape, rows: Sequence[Sequence[Any]]) -> str:
         """A JSON array of the rows' objects."""
-        plain = shape.plain
+        plain, relation = shape.plain, shape.relation
         if plain is not None:
             at = self._offset + plain
             return "[" + ",".join([row[at] for row in rows]) + "]"
+        if relation is not None and rows:
+            own, (key, link), piece = relation
+            at, link = self._offset + own, self._offset + link
+            beyond = self._beyond[id(piece)]
+            return "[" + ",".join([f'{row[at][:-1]},"{key}":{beyond[row[link]]}}}' for row in rows]) + "]"
         return "[" + ",".join([self.object(shape, row) for row in rows]) + "]"
 
     def connection(
@@ -163,6 +170,12 @@ def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: in
             parts.append(str(part).encode())
     parts.append(b"}")
     return parts
+
+
+def around_text(shape: ConnectionShape | RowShape) -> tuple[str, str]:
+    """What stands before and after such a text, of a connection whose nodes are asked once and not counted."""
+    before, _, after = b"".join(connection_of_text(shape, _HERE, None)).decode().partition(_HERE.decode())
+    return before, after
 
 
 def _bool(value: bool) -> str:

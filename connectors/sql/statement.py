@@ -155,12 +155,17 @@ class _StatementBuilder:
 
     def joined(self, select: _Select, finish: _Finish) -> tuple[_Select, _Finish]:
         """The rows of `select` as one, by the database where it joins texts in the order of a subquery."""
-        if not self._dialect.joins_in_order:
-            return select, lambda fetched, arguments: joined(finish(fetched, arguments))
+        query, links = self._query, len(self._query.links)
+        scope = self._writer.table(query.namespace, query.table)
+        exact = all(scope.reading(link).native.deterministic for link in query.links)
+        if not self._dialect.joins_in_order or not exact or (links and finish is not _as_tuples):
+            return select, lambda fetched, arguments: joined(finish(fetched, arguments), links)
         rows = select.subquery("j")
-        text = self._dialect.encoded(self._dialect.joined(rows.c.o0, []))
-        columns: list[Sql] = [text.label("o0"), sa.func.count().label("o1")]
-        return sa.select(*columns).select_from(rows), _as_tuples
+        keys: list[Sql] = [rows.c[f"o{index}"] for index in range(links)]
+        text = self._dialect.joined(rows.c[f"o{links}"], [])
+        columns = [*keys, text if links else self._dialect.encoded(text), sa.func.count()]
+        labelled: list[Sql] = [column.label(f"o{index}") for index, column in enumerate(columns)]
+        return sa.select(*labelled).select_from(rows).group_by(*keys), _as_tuples
 
     def grouped(self) -> tuple[_Select, _Finish]:
         """Groups and their aggregates."""

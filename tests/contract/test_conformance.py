@@ -299,6 +299,34 @@ async def test_joined_rows(subject: Subject) -> None:
         assert text == (",".join(row[0] for row in apart).encode() if apart else None)
 
 
+async def test_joined_rows_of_each_link_key(subject: Subject) -> None:
+    shown = JsonObject((("id", ID), ("name", NAME)))
+    query = listing(outputs=(JsonOutput(shown),), links=(CODE,), order=(Order(ID, True),), limit=2, per_key=True)
+    arguments = {KEYS: ["640101", "", "none", "640101"]}
+    apart: dict[str, list[str]] = {}
+    for key, text in await subject.fetch(query, arguments):
+        apart.setdefault(key, []).append(text)
+    together = await subject.fetch(replace(query, joined=True), arguments)
+    assert sorted(together) == sorted((key, ",".join(texts), len(texts)) for key, texts in apart.items())
+    assert await subject.fetch(replace(query, joined=True), {KEYS: ["none"]}) == []
+
+
+async def test_joined_rows_of_keys_that_need_reading(subject: Subject) -> None:
+    """Numbers, days and moments as keys, and a key of two columns."""
+    shown = JsonObject((("id", ID),))
+    for columns in ((AMOUNT,), (BORN,), (AT,), (CODE, FLAG)):
+        query = listing(outputs=(JsonOutput(shown),), links=columns, limit=5, per_key=True)
+        values = await subject.fetch(listing(outputs=tuple(RawOutput(column) for column in columns)))
+        keys = [row[0] if len(columns) == 1 else row for row in values if None not in row]
+        apart: dict[Any, list[str]] = {}
+        for row in await subject.fetch(query, {KEYS: keys}):
+            apart.setdefault(row[:-1], []).append(row[-1])
+        together = await subject.fetch(replace(query, joined=True), {KEYS: keys})
+        assert {row[: len(columns)]: row[len(columns) :] for row in together} == {
+            key: (",".join(texts), len(texts)) for key, texts in apart.items()
+        }
+
+
 async def test_rows_of_nothing(subject: Subject) -> None:
     """Only how many there are is asked, as where `@skip` leaves no field of the rows."""
     query = SourceQuery(source="s", namespace=None, table="people", outputs=(), order=BY_ID, limit=3)

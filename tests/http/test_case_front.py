@@ -1,7 +1,7 @@
 """Cases 24, 29, 31, 38, 45, 46 and 48 of docs/cases.md through a real server, with the real gateway behind it."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from urllib.parse import urlencode
 
@@ -46,7 +46,7 @@ class RealGateway(TinyGateway):
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         return await self.world.gateway.execute(request)
 
-    async def sdl(self) -> str:
+    async def sdl(self) -> Sequence[bytes]:
         return await self.world.gateway.sdl()
 
     async def ready(self) -> Mapping[str, str]:

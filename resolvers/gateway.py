@@ -211,7 +211,9 @@ class Gateway:
         language: Language = "zh" if request.language == "zh" else "en"
         try:
             moment = await self._replica.confirm()
-            request = replace(request, principal=as_of(moment.snapshot, request.principal))
+            principal = as_of(moment.snapshot, request.principal)
+            if principal is not request.principal:
+                request = replace(request, principal=principal)
             CALLER.set(Caller(request.principal.department.code))
         except TanglaiError as error:
             return answer_refused([bare(error, request.request_id)], error.code)

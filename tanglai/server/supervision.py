@@ -8,7 +8,7 @@ from starlette.types import Receive
 
 from tanglai.server.refusals import busy
 
-WATCH_AFTER_SECONDS = 0.05
+WATCH_AFTER_SECONDS = 0.2
 
 
 class Slots:

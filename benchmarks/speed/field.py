@@ -96,7 +96,7 @@ class Field:
     def _subjects(self, stack: contextlib.ExitStack) -> list[Subject]:
         found: list[Subject] = []
         for name in sorted(self._wanted):
-            if name in ("ours", "many_grants"):
+            if name in ("ours", "open", "many_grants"):
                 found.append(self._node(stack, name, ROOT))
                 continue
             module = f"benchmarks.speed.subjects.{OTHERS[name]}"

@@ -1,4 +1,4 @@
-"""In charge of results for people: a table on the terminal, a plot in docs/performance.svg."""
+"""In charge of results for people: a table on the terminal, a plot; `python -m benchmarks.speed.report` writes the pages."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -45,6 +45,7 @@ TITLES: Mapping[str, str] = {
 NAMES: Mapping[str, str] = {
     "ours": "Tanglai",
     "raw": "SQL by hand",
+    "open": "Tanglai, an open resource",
     "strawberry": "Strawberry",
     "postgraphile": "PostGraphile",
     "many_grants": "Tanglai, 100,000 grants",
@@ -97,3 +98,9 @@ def _text(
         f'<text x="{x:.0f}" y="{y:.0f}" font-size="{size}" font-weight="{weight}" fill="{color}" '
         f'text-anchor="{anchor}">{escape(text)}</text>'
     )
+
+
+if __name__ == "__main__":
+    from benchmarks.speed.pages import main
+
+    main()

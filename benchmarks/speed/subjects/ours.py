@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from benchmarks.speed.cases import MASK_PREFIX, MASK_SUFFIX
 from benchmarks.speed.contract import RESIDENT_FIELDS, VEHICLE_FIELDS, Call, Draw, Subject, graphql_call
 from benchmarks.speed.platform import PURPOSE
 
@@ -21,6 +22,11 @@ def _list(field: str, fields: str) -> str:
 LIST = _list("residents", _FIELDS)
 JOIN = _list("residents", f"{_FIELDS} {_VEHICLES}")
 SCOPED = _list("files", _FIELDS)
+OPEN = (
+    "query Window($count: Int!, $start: String!, $area: String!) { data { population { openFiles(first: $count, where: "
+    "{idNumber: {gte: $start}, division: {startsWith: $area}}, orderBy: [{idNumber: ASC}]) "
+    f"{{ nodes {{ {_FIELDS} }} }} }} }} }}"
+)
 AGGREGATE = (
     "query Groups($since: DateTime!) { data { population { residentsAggregate(groupBy: [DIVISION, SEX], "
     "where: {registeredAt: {gte: $since}}) { key { division sex } count sum { income } max { income } } } } }"
@@ -52,6 +58,26 @@ def rows(case: str, answer: Any) -> list[dict[str, Any]]:
     return list(nodes)
 
 
+def open_call(draw: Draw) -> Call:
+    """The same rows of an open resource: the client names the area itself, and no phone is masked."""
+    variables = {"count": draw.count, "start": draw.start, "area": draw.area}
+    return graphql_call(OPEN, variables, {"Authorization": f"Bearer {draw.token}", "Purpose": PURPOSE})
+
+
+def open_rows(case: str, answer: Any) -> list[dict[str, Any]]:
+    """See `Subject`; masked here, so that they are equal to those of the others."""
+    if answer.get("errors"):
+        raise ValueError(f"the answer has errors: {answer['errors']}")
+    nodes = answer["data"]["data"]["population"]["openFiles"]["nodes"]
+    return [node | {"phone": _masked(node["phone"])} for node in nodes]
+
+
+def _masked(phone: str | None) -> str | None:
+    if phone is None or len(phone) <= MASK_PREFIX + MASK_SUFFIX:
+        return phone and "*" * len(phone)
+    return f"{phone[:MASK_PREFIX]}{'*' * (len(phone) - MASK_PREFIX - MASK_SUFFIX)}{phone[-MASK_SUFFIX:]}"
+
+
 def subject(name: str, environment: Mapping[str, str], cases: frozenset[str] = CASES) -> Subject:
     """A node called `name`; `environment` says over which platform database, and from which checkout."""
     program = str(Path(sys.executable).parent / "tanglai")
@@ -59,7 +85,7 @@ def subject(name: str, environment: Mapping[str, str], cases: frozenset[str] = C
         name=name,
         cases=cases,
         command=lambda port: [program, "serve", "--port", str(port)],
-        call=call,
-        rows=rows,
+        call=open_call if name == "open" else call,
+        rows=open_rows if name == "open" else rows,
         environment=environment,
     )

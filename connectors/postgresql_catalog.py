@@ -33,7 +33,7 @@ SELECT n.nspname AS namespace, c.relname AS table, c.relkind::text AS kind, a.at
         SELECT i.indkey[0] FROM pg_index i
         WHERE i.indrelid = c.oid AND i.indisunique AND i.indisvalid AND i.indnkeyatts = 1
             AND i.indpred IS NULL AND i.indexprs IS NULL
-    ) AS single,
+    ) AND (c.relkind = 'p' OR NOT EXISTS (SELECT FROM pg_inherits h WHERE h.inhparent = c.oid)) AS single,
     a.attnum = ANY (
         SELECT i.indkey[0] FROM pg_index i JOIN pg_class x ON x.oid = i.indexrelid JOIN pg_am m ON m.oid = x.relam
         WHERE i.indrelid = c.oid AND i.indisvalid AND i.indpred IS NULL AND m.amname = 'btree'

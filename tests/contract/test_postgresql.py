@@ -614,3 +614,35 @@ def test_options_that_cannot_be(options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message) as caught:
         PostgreSQLKind().open("s", options, {})
     assert "secret" not in str(caught.value)
+
+
+async def test_a_page_in_the_order_of_a_guarded_cell_holds_each_row_once(
+    admin: Any, source: PostgreSQLConnector
+) -> None:
+    await admin.execute("CREATE TABLE t (id int PRIMARY KEY, dept text, n int)")
+    await admin.execute("CREATE INDEX ON t (n, id)")
+    await admin.execute("INSERT INTO t VALUES (1, 'a', 5), (2, 'a', NULL), (3, 'b', 1), (4, 'b', NULL), (5, 'a', NULL)")
+    number, key, dept = (
+        Column("n", ScalarType.INTEGER),
+        Column("id", ScalarType.INTEGER),
+        Column("dept", ScalarType.TEXT),
+    )
+    guard = Compare(CompareOp.EQ, dept, Value("a", ScalarType.TEXT))
+    cell = Case(((guard, number),), ScalarType.INTEGER)
+    for descending, whole in ((False, [1, 2, 3, 4, 5]), (True, [2, 3, 4, 5, 1])):
+        for limit in range(7):
+            query = reading(key, order=(Order(cell, descending), Order(key)), limit=limit)
+            found = [row[0] for row in await source.fetch(query, {}, timeout=5.0)]
+            assert found == whole[:limit], (descending, limit)
+
+
+async def test_a_table_that_others_inherit_from_may_hold_a_key_twice(admin: Any) -> None:
+    await admin.execute(
+        "CREATE TABLE whole (id bigint PRIMARY KEY); CREATE TABLE part () INHERITS (whole);"
+        "CREATE TABLE divided (id bigint PRIMARY KEY) PARTITION BY RANGE (id);"
+        "CREATE TABLE low PARTITION OF divided FOR VALUES FROM (0) TO (9)"
+    )
+    unique = {
+        name: (await table_facts(admin.fetch, "public", name)).columns["id"].unique for name in ("whole", "divided")
+    }
+    assert unique == {"whole": False, "divided": True}

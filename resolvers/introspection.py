@@ -78,7 +78,8 @@ class SchemaAnswers:
     ) -> ExecutionResult:
         """The answer to root fields of SCHEMA_FIELDS, each as JSON; `inputs` are variables as sent.
 
-        An operation beyond the bound has no data and one error LIMIT_EXCEEDED.
+        An operation beyond the bound has no data and one error LIMIT_EXCEEDED; one whose variables do not fit an
+        argument has none and BAD_INPUT.
         """
         schema = self._schema.graphql
         variables = coerce_variables(schema, operation, inputs)
@@ -88,13 +89,9 @@ class SchemaAnswers:
                 (document.hash, operation.name, repr(variables)), collector, variables, selections
             )
         except _TooMany:
-            first, error = (
-                selections[0],
-                TanglaiError(ErrorCode.LIMIT_EXCEEDED, "the operation resolves too many fields"),
-            )
-            return ExecutionResult(
-                None, [GraphQLError(error.message, first.nodes, path=[first.key], original_error=error)]
-            )
+            return _failed(selections[0], ErrorCode.LIMIT_EXCEEDED, "the operation resolves too many fields")
+        except GraphQLError as error:  # null in a variable for an argument that takes none: validation allows it
+            return _failed(selections[0], ErrorCode.BAD_INPUT, error.message)
         return ExecutionResult(dict(found), None)
 
     async def _found(
@@ -136,6 +133,11 @@ def together(told: ExecutionResult | None, rest: ExecutionResult) -> ExecutionRe
         return rest
     data = None if told.data is None or rest.data is None else {**rest.data, **told.data}
     return ExecutionResult(data, [*(told.errors or ()), *(rest.errors or ())])
+
+
+def _failed(first: Selected, code: ErrorCode, message: str) -> ExecutionResult:
+    error = GraphQLError(message, first.nodes, path=[first.key], original_error=TanglaiError(code, message))
+    return ExecutionResult(None, [error])
 
 
 class _TooMany(Exception):

@@ -642,7 +642,9 @@ async def test_a_table_that_others_inherit_from_may_hold_a_key_twice(admin: Any)
         "CREATE TABLE divided (id bigint PRIMARY KEY) PARTITION BY RANGE (id);"
         "CREATE TABLE low PARTITION OF divided FOR VALUES FROM (0) TO (9)"
     )
-    unique = {
-        name: (await table_facts(admin.fetch, "public", name)).columns["id"].unique for name in ("whole", "divided")
-    }
+    unique = {}
+    for name in ("whole", "divided"):
+        columns = (await table_facts(admin.fetch, "public", name)).columns
+        assert columns is not None
+        unique[name] = columns["id"].unique
     assert unique == {"whole": False, "divided": True}

@@ -197,6 +197,17 @@ async def test_beyond_the_bound_there_is_one_error(monkeypatch: pytest.MonkeyPat
     assert error.original_error.code is ErrorCode.LIMIT_EXCEEDED
 
 
+@pytest.mark.usefixtures("way")
+async def test_null_in_a_variable_for_an_argument_that_takes_none() -> None:
+    text = """query ($all: Boolean) { __type(name: "Query") { name fields(includeDeprecated: $all) { name } } }"""
+    assert await told(SCHEMA, text) == (expected(SCHEMA, text), None)
+    data, (error,) = await told(SCHEMA, text, {"all": None})
+    assert data is None
+    assert error.original_error.code is ErrorCode.BAD_INPUT
+    answer = await World(population(), {}, []).ask(text, {"all": None})
+    assert [error["extensions"]["code"] for error in answer.errors] == ["BAD_INPUT"]
+
+
 async def test_the_gateway_answers_both_parts_in_their_order(monkeypatch: pytest.MonkeyPatch) -> None:
     world = World(population(), {}, [])
     text = """{ me { client } s: __schema { queryType { name } } catalogue { id } __typename

@@ -1,4 +1,4 @@
-"""In charge of `make bench`: runs cases, prints their figures, writes benchmarks/results/latest.json."""
+"""In charge of `make bench`: runs cases, prints their figures, writes benchmarks/results/latest.json and the pages."""
 
 import argparse
 import json
@@ -8,18 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks import cold, freshness, isolation, scale, start, subscriptions, workers, workflow
+from benchmarks import cold, freshness, isolation, scale, stages, start, subscriptions, workers, workflow
 from benchmarks.speed import export
 from benchmarks.speed import run as speed
 from benchmarks.speed.cases import CASES as SPEED
 from benchmarks.speed.load import LoadError
+from benchmarks.speed.pages import RESULTS, rewrite
 from benchmarks.speed.platform import PlatformError
 from benchmarks.speed.processes import SubjectError
-from benchmarks.speed.report import plot
 from tanglai.storage.embedded import EmbeddedPostgresError
 
-RESULTS = Path(__file__).parent / "results" / "latest.json"
-PLOT = Path(__file__).parent.parent / "docs" / "performance.svg"
 CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "start": start.run,
     "cold_plan": cold.run,
@@ -28,6 +26,7 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
     "subscriptions": subscriptions.run,
     "workflow": workflow.run,
     "scale": scale.run,
+    "stages": stages.run,
     "workers": workers.run,
     "export": export.run,
 }
@@ -84,11 +83,11 @@ def _keep(name: str, figures: dict[str, Any]) -> None:
     results["cases"][name] = figures
     if name in SPEED:
         results["machine"] = speed.machine()
-        PLOT.write_text(plot(results), encoding="utf-8")
     RESULTS.parent.mkdir(exist_ok=True)
     fresh = RESULTS.with_suffix(".tmp")
     fresh.write_text(json.dumps(results, indent=2, ensure_ascii=False) + "\n")
     fresh.replace(RESULTS)
+    rewrite(results)
 
 
 if __name__ == "__main__":

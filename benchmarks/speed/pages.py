@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.speed.cases import CASES
-from benchmarks.speed.report import NAMES, TITLES, plot
+from benchmarks.speed.report import NAMES, plot
 
 _ROOT = Path(__file__).parent.parent.parent
 RESULTS = _ROOT / "benchmarks" / "results" / "latest.json"
@@ -78,7 +78,8 @@ def _missed(cases: Results) -> str:
     if not measured:
         return f"The cases of speed are {NOT_MEASURED}."
     lines = [
-        f"- `{name}` against {NAMES[other]}: {ratio:.2f}, the bar is {bar:g}{_by_cpu(cases[name].get(f'vs_{other}_cpu'))}."
+        f"- `{name}` against {NAMES[other]}: {ratio:.2f}, the bar is {bar:g}"
+        f"{_by_cpu(cases[name].get(f'vs_{other}_cpu'))}."
         for name, other, bar, ratio in measured
         if ratio < bar
     ]
@@ -120,8 +121,8 @@ def _scale(cases: Results) -> str:
     tell(
         "scale",
         lambda f: (
-            f"5,000 resources: schema {f['schema']['ratio']:.2f} × the bare build (at most 3); a publication served by every "
-            f"node within {f['publication']['worst_seconds']:.2f} s (3 s), event loop held at most "
+            f"5,000 resources: schema {f['schema']['ratio']:.2f} × the bare build (at most 3); a publication served by "
+            f"every node within {f['publication']['worst_seconds']:.2f} s (3 s), event loop held at most "
             f"{f['publication']['held_ms']:.1f} ms (50 ms); memory {f['memory_small']['growth']:+.1%} over "
             f"{f['memory_small']['publications']:,} publications; a cold department "
             f"{f['cold_department']['over_warm_ms']:.1f} ms over warm (20 ms)"
@@ -135,7 +136,8 @@ def _scale(cases: Results) -> str:
         "cold_plan",
         lambda f: (
             ", ".join(
-                f"{n} statement{'s' * (n > 1)}: {f[f'plan_{n}_ms']:.2f} ms after {f[f'read_{n}_ms']:.2f} ms of parsing and validation"
+                f"{n} statement{'s' * (n > 1)}: {f[f'plan_{n}_ms']:.2f} ms "
+                f"after {f[f'read_{n}_ms']:.2f} ms of parsing and validation"
                 for n in (1, 2, 5)
             )
             + " (5 ms for one, 2 ms more for each)"
@@ -201,7 +203,7 @@ def _short(cases: Results) -> str:
     lines = [
         f"- **{found[f'vs_{other}']:.2f}** {text}"
         if found.get(f"vs_{other}") is not None
-        else f"- {NOT_MEASURED}: {text}"
+        else f"- against {NAMES[other]}: {NOT_MEASURED}"
         for other, text in told
     ]
     return "\n".join(lines)

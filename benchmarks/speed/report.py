@@ -1,4 +1,7 @@
-"""In charge of results for people: a table on the terminal, a plot; `python -m benchmarks.speed.report` writes the pages."""
+"""In charge of results for people: a table on the terminal, a plot in docs/performance.svg.
+
+`python -m benchmarks.speed.report` writes the plot and the pages (`pages`) again from the results that are there.
+"""
 
 from collections.abc import Mapping
 from typing import Any

@@ -462,7 +462,7 @@ class Execution:
 
     async def _fetch(self, query: SourceQuery, arguments: Mapping[str, Any]) -> list[Row]:
         if query.empty or arguments.get(KEYS) == []:
-            return [(None, 0)] if query.joined else [] if query.group_by != () else [_no_rows(query)]
+            return [_no_rows(query)] if query.group_by == () or (query.joined and not query.links) else []
         self.made += 1
         connector = self.sources.connector(self.snapshot.sources[query.source])
         return await connector.fetch(query, arguments, timeout=self.limits.source_timeout)
@@ -491,7 +491,9 @@ def _bind(page: Page, binding: PageBinding, limit: int, arguments: dict[str, Any
 
 
 def _no_rows(query: SourceQuery) -> Row:
-    """The one group over no rows: counts are 0, everything else is null."""
+    """The one group over no rows: counts are 0, everything else is null. Of rows that come joined: no text, none."""
+    if query.joined:
+        return None, 0
     counts = (AggregateFunction.COUNT_ROWS, AggregateFunction.COUNT, AggregateFunction.COUNT_DISTINCT)
     return tuple(
         0

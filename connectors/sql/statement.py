@@ -1,13 +1,10 @@
 """In charge of the whole statement of a source query: one SELECT that returns its rows in its order.
 
 A JSON object is built as text, piece by piece, by the database: no limit on fields, no spaces, and every scalar in its
-canonical form. Where rows come as one and their fields are scalars, each field is a column, and the database makes the
-object of the row: such a statement is planned faster, and many are planned at each call. Groups come back as plain
-columns; their outputs are made in Python, since there are few.
+canonical form. Groups come back as plain columns; their outputs are made in Python, since there are few.
 """
 
 import json
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -38,7 +35,6 @@ from connectors.sql.dialect import (
     Concat,
     Native,
     Reading,
-    RowObjects,
     Sql,
     SqlDialect,
     TableFacts,
@@ -136,7 +132,6 @@ class _StatementBuilder:
         self._dialect = writer.dialect
         self._cap = cap
         self._names = count()
-        self._fields = _row_fields(query, self._dialect.row_objects)
 
     def listed(self) -> tuple[_Select, _Finish]:
         """Rows as they are."""
@@ -167,9 +162,7 @@ class _StatementBuilder:
             return select, lambda fetched, arguments: joined(finish(fetched, arguments), links)
         rows = select.subquery("j")
         keys: list[Sql] = [rows.c[f"o{index}"] for index in range(links)]
-        objects = self._dialect.row_objects
-        text = objects.text("j") if objects and self._fields else rows.c[f"o{links}"]
-        text = self._dialect.joined(text, [])
+        text = self._dialect.joined(rows.c[f"o{links}"], [])
         columns = [*keys, text if links else self._dialect.encoded(text), sa.func.count()]
         labelled: list[Sql] = [column.label(f"o{index}") for index, column in enumerate(columns)]
         return sa.select(*labelled).select_from(rows).group_by(*keys), _as_tuples
@@ -296,12 +289,12 @@ class _StatementBuilder:
         known = guard == TRUE and _tells_apart(reading)  # and is never null
         if known or not all(admits_null(part, cell) for part in conjuncts(query.visible, query.where)):
             return self._paged(rows, limit), _row_finisher(readers)
-        rows = rows.add_columns(*(key.label(self._key(index)) for index, key in enumerate(keys)))
+        rows = rows.add_columns(*(key.label(f"k{index}") for index, key in enumerate(keys)))
         keys[0] = self._dialect.null(column.type)
         keys[1:] = [self._writer.comparable(query.order[index].expression, scope, ordered=True) for index in places[1:]]
         hidden: list[Sql] = [] if guard == TRUE else [self._writer.test(guard, scope).is_not(sa.true())]
         hidden.append(self._writer.test(IsNull(column), scope))
-        others: _Select = sa.select(*self._columns(scope)[0], *(key.label(self._key(i)) for i, key in enumerate(keys)))
+        others: _Select = sa.select(*self._columns(scope)[0], *(key.label(f"k{i}") for i, key in enumerate(keys)))
         others = others.select_from(scope.source).where(*self._conditions(scope), sa.or_(*hidden))
         following = query.order[places[1]].expression if places[1:] else TRUE
         parts = [where_null(part, cell) for part in conjuncts(query.where)]
@@ -313,8 +306,8 @@ class _StatementBuilder:
         missing = sa.select(sa.func.count()).select_from(before).scalar_subquery() < self._limit(limit)
         after = self._paged(second, limit).subquery(f"s{next(self._names)}")
         both = sa.union_all(sa.select(*before.c), sa.select(*after.c).where(missing)).subquery("both")
-        page = sa.select(*(both.c[column.name] for column in columns))
-        page = page.order_by(*(_directed(both.c[self._key(index)], entry) for index, entry in enumerate(directions)))
+        page = sa.select(*(both.c[f"o{index}"] for index in range(len(columns))))
+        page = page.order_by(*(_directed(both.c[f"k{index}"], entry) for index, entry in enumerate(directions)))
         return page.limit(self._limit(limit)), _row_finisher(readers)
 
     def _bounded(self, column: Column, parts: Sequence[Expression], scope: TableScope) -> list[Sql]:
@@ -322,16 +315,8 @@ class _StatementBuilder:
         known = [bounds(part, column) or () for part in parts if isinstance(part, And | Or)]
         return [self._writer.test(Compare(op, column, value), scope) for some in known for op, value in some]
 
-    def _key(self, index: int) -> str:
-        # What a sort key is called beside the fields.
-        name = f"k{index}"
-        return f"{name} " if name in self._fields else name
-
-    def _columns(self, scope: TableScope) -> tuple[list[sa.Label[Any]], list[Convert | None]]:
-        objects = self._dialect.row_objects
-        if objects and self._fields:
-            return [self._member(part, scope, objects).label(name) for name, part in self._fields.items()], [None]
-        columns: list[sa.Label[Any]] = []
+    def _columns(self, scope: TableScope) -> tuple[list[Sql], list[Convert | None]]:
+        columns: list[Sql] = []
         readers: list[Convert | None] = []
         outputs: list[Output] = [*(RawOutput(link) for link in self._query.links), *self._query.outputs]
         for index, output in enumerate(outputs):
@@ -376,13 +361,6 @@ class _StatementBuilder:
                 return {"": self._dialect.greatest(kind, operand)}
             case AggregateFunction.SUM:
                 return self._dialect.sum(kind, operand)
-
-    def _member(self, node: "Expression | JsonText", scope: TableScope, objects: RowObjects) -> Sql:
-        if isinstance(node, JsonText):
-            return sa.cast(literal(node.text), sa.JSON())
-        if isinstance(node, Column):
-            return _column_member(self._dialect, objects, node, scope.native(node), scope.alias)
-        return objects.member(type_of(node), self._writer.value(node, scope))
 
     def _text(self, node: JsonNode, scope: TableScope) -> Sql:
         parts: list[Sql] = []
@@ -472,30 +450,6 @@ def _column_text(dialect: SqlDialect, column: Column, native: Native, alias: str
     scale = native.scale if column.type is ScalarType.DECIMAL else None
     text = sa.func.coalesce(dialect.json(column.type, reading.value, scale), literal("null"))
     return _Written(str(text.compile(dialect=dialect.sqlalchemy)))
-
-
-@lru_cache(maxsize=4096)
-def _column_member(dialect: SqlDialect, objects: RowObjects, column: Column, native: Native, alias: str) -> Sql:
-    member = objects.member(column.type, read(dialect, column, native, alias).value)
-    return constant(str(member.compile(dialect=dialect.sqlalchemy)), member.type)
-
-
-_NAME = re.compile("[A-Za-z0-9_]{1,57}")  # of a longer one no label is made as it is
-
-
-def _row_fields(query: SourceQuery, objects: RowObjects | None) -> Mapping[str, Expression | JsonText]:
-    """The fields of the objects that rows are joined as, where the database makes them of the rows themselves."""
-    output = query.outputs[0] if query.joined and not query.links and objects else None
-    if not isinstance(output, JsonOutput) or objects is None or len(output.object.fields) > objects.columns:
-        return {}
-    fields: dict[str, Expression | JsonText] = {}
-    for name, node in output.object.fields:
-        if isinstance(node, JsonObject | JsonRows) or name in fields or not _NAME.fullmatch(name):
-            return {}
-        if not isinstance(node, JsonText) and type_of(node) not in objects.kinds:
-            return {}
-        fields[name] = node
-    return fields
 
 
 class _GroupScope:

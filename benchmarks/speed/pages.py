@@ -104,7 +104,7 @@ def _stages(cases: Results) -> str:
         row("event loop and drivers", lambda case: case["loop_and_drivers_us"]),
         row("all of this, measured", lambda case: case["measured_us"]),
         row("the same, nothing measured within", lambda case: case["cpu_us"]),
-        row("server before it: HTTP parsing, writing", lambda case: case["server_us"]),
+        row("server before it: HTTP parsing, no socket", lambda case: case["server_us"]),
         row("waiting for the source", lambda case: case["waiting_us"]["source"]),
         row("waiting for the audit record", lambda case: case["waiting_us"]["audit"]),
     ]

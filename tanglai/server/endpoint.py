@@ -28,7 +28,7 @@ from tanglai.server.media import Media, is_json_body, language, response_framing
 from tanglai.server.observations import Observations
 from tanglai.server.refusals import Headers, Refusal, busy, error_body, headers_of, internal, status_of
 from tanglai.server.settings import Settings
-from tanglai.server.supervision import ClientLeft, Slots, TooLate, Watch
+from tanglai.server.supervision import ClientLeft, Shares, Slots, TooLate, Watch
 
 CLIENT_LEFT = 499
 MAX_PURPOSE = 128
@@ -60,7 +60,7 @@ class GraphQLEndpoint:
         self._gateway, self._entrance, self._settings = gateway, entrance, settings
         self._slots, self._subscriptions, self._observations = slots, subscriptions, observations
         self.streams = EventStreams(clock)
-        self._bodies = Slots(settings.max_concurrent)  # those that arrive in pieces: a slow client holds one
+        self._bodies = Shares(settings.max_concurrent)  # those that arrive in pieces: a slow client holds one
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -129,7 +129,7 @@ class GraphQLEndpoint:
                 raise Refusal(415, "the body is application/json in UTF-8")
             if headers.get(b"content-encoding", b"identity").lower() != b"identity":
                 raise Refusal(415, "the body is not compressed")
-            body = await self._body(headers, receive)
+            body = await self._body(headers, receive, principal)
             asked = parameters.from_body(body, max_variables=limits.max_variables_bytes)
         else:
             if len(exchange.query_string) > limits.max_body_bytes:
@@ -203,7 +203,7 @@ class GraphQLEndpoint:
             self._observations.failed("graphql", exchange.request_id, error)
             raise internal() from None
 
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive) -> bytes:
+    async def _body(self, headers: dict[bytes, bytes], receive: Receive, principal: Principal) -> bytes:
         limit = self._settings.max_body_bytes
         announced = headers.get(b"content-length")
         if announced is not None and (not announced.isdigit() or int(announced) > limit):
@@ -218,7 +218,7 @@ class GraphQLEndpoint:
                     if len(body) > limit:
                         raise _too_long(limit)
                     return body
-                with self._bodies:
+                with self._bodies.of(principal.department.code):
                     while True:
                         if message["type"] != "http.request":
                             raise ClientLeft

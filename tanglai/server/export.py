@@ -7,10 +7,8 @@ takes a part for the whole. Errors before it are JSON, as those of `/graphql`.
 import asyncio
 import json
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 from functools import partial
 from typing import Any, TypeVar
 from urllib.parse import parse_qsl
@@ -30,7 +28,7 @@ from tanglai.server.media import Media, export_format, is_json_body, language
 from tanglai.server.observations import Observations
 from tanglai.server.refusals import Headers, Refusal, busy, error_body, headers_of, internal, status_of
 from tanglai.server.settings import Settings
-from tanglai.server.supervision import ClientLeft, Slots, TooLate, Watch
+from tanglai.server.supervision import ClientLeft, Shares, TooLate, Watch
 
 T = TypeVar("T")
 
@@ -70,8 +68,8 @@ class ExportEndpoint:
     def __init__(self, gateway: Gateway, entrance: Entrance, settings: Settings, observations: Observations) -> None:
         self._gateway, self._entrance, self._settings = gateway, entrance, settings
         self._observations = observations
-        self.slots = Slots(settings.max_exports)
-        self._by_department: Counter[str] = Counter()
+        self.slots = Shares(settings.max_exports)
+        self._bodies = Shares(settings.max_concurrent)
         # One for all: the memory that each thread keeps for itself would be many times that of the rows.
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="export")
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
@@ -120,7 +118,7 @@ class ExportEndpoint:
         gateway = self._gateway
         if not isinstance(gateway, ExportingGateway):
             raise Refusal(404, "not found")
-        with self._place(request.principal), Watch(receive, self._settings.export_seconds):
+        with self.slots.of(request.principal.department.code), Watch(receive, self._settings.export_seconds):
             export = await gateway.export(request)
             if not isinstance(export, Export):
                 return export.status, export.body, ()
@@ -145,7 +143,8 @@ class ExportEndpoint:
             raise Refusal(415, "the body is application/json in UTF-8")
         if headers.get(b"content-encoding", b"identity").lower() != b"identity":
             raise Refusal(415, "the body is not compressed")
-        body = await read_body(headers, receive, most=settings.max_body_bytes, seconds=settings.body_seconds)
+        with self._bodies.of(exchange.principal.department.code):
+            body = await read_body(headers, receive, most=settings.max_body_bytes, seconds=settings.body_seconds)
         asked = parameters.from_body(body, max_variables=settings.max_variables_bytes)
         return format_, GraphQLRequest(
             query=asked.query,
@@ -158,21 +157,6 @@ class ExportEndpoint:
             request_id=exchange.request_id,
             read_only=False,
         )
-
-    @contextmanager
-    def _place(self, principal: Principal) -> Iterator[None]:
-        """A place among the exports of the process, of which one department has half at most."""
-        department = principal.department.code
-        if self._by_department[department] >= (self._settings.max_exports + 1) // 2:
-            raise busy()
-        with self.slots:
-            self._by_department[department] += 1
-            try:
-                yield
-            finally:
-                self._by_department[department] -= 1
-                if not self._by_department[department]:
-                    del self._by_department[department]
 
     async def _give(self, exchange: _Exchange, export: Export, format_: Format, send: Send) -> None:
         """Sends the file. Raises what breaks it off."""

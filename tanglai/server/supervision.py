@@ -1,6 +1,9 @@
 """In charge of how long and how many operations run: slots of the process, time limits, clients that leave."""
 
 import asyncio
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Self
 
@@ -25,6 +28,29 @@ class Slots:
 
     def __exit__(self, *_: object) -> None:
         self.running -= 1
+
+
+class Shares(Slots):
+    """Slots of which one department has half at most, so that none of it takes them from the others."""
+
+    def __init__(self, limit: int) -> None:
+        super().__init__(limit)
+        self._most = (limit + 1) // 2
+        self._by_department: Counter[str] = Counter()
+
+    @contextmanager
+    def of(self, department: str) -> Iterator[None]:
+        """A slot for `department`. Raises Refusal 503."""
+        if self._by_department[department] >= self._most:
+            raise busy()
+        with self:
+            self._by_department[department] += 1
+            try:
+                yield
+            finally:
+                self._by_department[department] -= 1
+                if not self._by_department[department]:
+                    del self._by_department[department]
 
 
 class ClientLeft(Exception):

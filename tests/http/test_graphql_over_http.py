@@ -1,5 +1,6 @@
 """`/graphql` as the specification GraphQL over HTTP and architecture.md have it, through a real server."""
 
+import contextlib
 import gzip
 import json
 import re
@@ -592,6 +593,30 @@ def test_bodies_that_come_in_pieces_are_bounded() -> None:
             slow.sendall(body[4:])
             assert slow.recv(2000).startswith(b"HTTP/1.1 200 ")
             platform.until(lambda: platform.reading == 0)
+
+
+def test_slow_bodies_of_one_department_leave_places_to_others() -> None:
+    with running(max_concurrent=2) as platform, contextlib.ExitStack() as stack:
+        departments = [samples.department(code, code) for code in (samples.POLICE, samples.CLOSED)]
+        platform.snapshot[0] = samples.snapshot(2, departments={one.code: one for one in departments})
+        body = json.dumps({"query": "{ hello }"}).encode()
+
+        def slow(**claims: Any) -> socket.socket:
+            one = stack.enter_context(socket.create_connection(platform.address, timeout=10))
+            head = (
+                f"POST /graphql HTTP/1.1\r\nHost: t\r\nContent-Type: application/json\r\n"
+                f"Content-Length: {len(body)}\r\nAuthorization: Bearer {platform.token(**claims)}\r\n\r\n"
+            )
+            one.sendall(head.encode() + body[:4])
+            return one
+
+        slow()
+        platform.until(lambda: platform.reading == 1)
+        assert slow().recv(2000).startswith(b"HTTP/1.1 503 ")
+        other = slow(dept=samples.CLOSED)
+        platform.until(lambda: platform.reading == 2)
+        other.sendall(body[4:])
+        assert other.recv(2000).startswith(b"HTTP/1.1 200 ")
 
 
 def test_compressed_answers() -> None:

@@ -81,7 +81,7 @@ class Call:
         }
         await application(scope, receive, send)
         assert application.slots.running == 0
-        assert not application._by_department
+        assert not application.slots._by_department
 
     @property
     def status(self) -> int:

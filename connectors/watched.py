@@ -52,15 +52,17 @@ class Watched:
         return self._connector.bounds
 
     async def fetch(self, query: SourceQuery, arguments: Arguments, *, timeout: float) -> list[Row]:
-        gate = self._gate
+        gate, left = self._gate, timeout
         if gate.running < gate.allowed:
             gate.running += 1
         else:
-            timeout = await gate.turn(timeout)
+            left = await gate.turn(timeout)
         try:
-            rows = await self._connector.fetch(query, arguments, timeout=timeout)
+            rows = await self._connector.fetch(query, arguments, timeout=left)
         except (SourceUnavailable, SourceTimeout) as error:
-            self._failed(error)
+            # A call that waited for most of its time says nothing of a source that did not answer in the rest.
+            if isinstance(error, SourceUnavailable) or left > timeout / 2:
+                self._failed(error)
             raise
         else:
             if gate.failures:

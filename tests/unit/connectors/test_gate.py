@@ -160,6 +160,27 @@ async def test_waiting_counts_into_the_time_of_a_call() -> None:
         assert d.source.timeouts[1] < 60
 
 
+async def test_a_call_that_waited_for_most_of_its_time_says_nothing_of_the_source(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    turn = Gate.turn
+
+    async def late(gate: Gate, timeout: float) -> float:
+        return 0.4 * await turn(gate, timeout)
+
+    monkeypatch.setattr(Gate, "turn", late)
+    async with desk(1) as d:
+        await d.call("a")
+        await d.call("waits")
+        await d.end("a")
+        await d.end("waits", SourceTimeout("b"))
+        assert isinstance(d.failure("waits"), SourceTimeout)
+        assert d.gate.failures == 0
+        await d.call("at once")
+        await d.end("at once", SourceTimeout("b"))
+        assert d.gate.failures == 1
+
+
 async def test_more_than_may_wait_are_refused_at_once() -> None:
     async with desk(1, 2) as d:
         for name in "abcde":

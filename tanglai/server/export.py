@@ -118,7 +118,7 @@ class ExportEndpoint:
         gateway = self._gateway
         if not isinstance(gateway, ExportingGateway):
             raise Refusal(404, "not found")
-        with self.slots.of(request.principal.department.code), Watch(receive, self._settings.export_seconds):
+        with self.slots.of(request.principal.department.code), Watch(receive, self._settings.export_seconds, after=0):
             export = await gateway.export(request)
             if not isinstance(export, Export):
                 return export.status, export.body, ()

@@ -64,13 +64,13 @@ class TooLate(Exception):
 class Watch:
     """Cancels the body of a `with` when the client leaves or `seconds` are over: it ends with ClientLeft or TooLate.
 
-    The watching starts after WATCH_AFTER_SECONDS, so that a fast request costs one timer and no task.
+    The watching starts after `after` seconds, so that a fast request costs one timer and no task.
     """
 
-    __slots__ = ("_loop", "_reason", "_receive", "_seconds", "_task", "_timer", "_watcher")
+    __slots__ = ("_after", "_loop", "_reason", "_receive", "_seconds", "_task", "_timer", "_watcher")
 
-    def __init__(self, receive: Receive, seconds: float) -> None:
-        self._receive, self._seconds = receive, seconds
+    def __init__(self, receive: Receive, seconds: float, *, after: float = WATCH_AFTER_SECONDS) -> None:
+        self._receive, self._seconds, self._after = receive, seconds, min(after, seconds)
         self._reason: type[Exception] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
@@ -79,7 +79,7 @@ class Watch:
         task = asyncio.current_task()
         assert task is not None
         self._task = task
-        self._timer = self._loop.call_later(min(WATCH_AFTER_SECONDS, self._seconds), self._begin)
+        self._timer = self._loop.call_later(self._after, self._begin)
         return self
 
     def __exit__(
@@ -98,7 +98,7 @@ class Watch:
 
     async def _watch(self) -> None:
         try:
-            async with asyncio.timeout(max(self._seconds - WATCH_AFTER_SECONDS, 0)):
+            async with asyncio.timeout(self._seconds - self._after):
                 while (await self._receive())["type"] != "http.disconnect":
                     pass
             self._reason = ClientLeft

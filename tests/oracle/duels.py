@@ -54,7 +54,13 @@ def unsimplified(world: World) -> World:
 
 async def fight(example: Example) -> None:
     """One gateway answers all askers of the example as the oracle does, and another one byte for byte the same."""
-    await fight_on(Ground.in_memory(example.drawn), example)
+    ground = Ground.in_memory(example.drawn)
+    plain = unsimplified(ground.world)
+    try:
+        await fight_on(ground, example, plain)
+    finally:  # a block that goes back by itself would outlive the loop
+        await ground.world.ledger.close()
+        await plain.ledger.close()
 
 
 async def fight_on_postgresql(example: Example, url: str, pool: SourcePool) -> None:
@@ -63,11 +69,11 @@ async def fight_on_postgresql(example: Example, url: str, pool: SourcePool) -> N
         await fight_on(ground, example)
 
 
-async def fight_on(ground: Ground, example: Example) -> None:
-    """The same over what holds the example's world."""
+async def fight_on(ground: Ground, example: Example, plain: World | None = None) -> None:
+    """The same over what holds the example's world; `plain` is that world, unsimplified."""
     TALLY.examples += 1
     world = ground.world
-    plain = unsimplified(world)
+    plain = plain or unsimplified(world)
     texts: set[str] = set()
     for asked in example.asked:
         duel = Duel.of(ground.drawn, asked.asker, world)

@@ -123,7 +123,7 @@ class Load:
         while not self._stop.is_set():
             try:
                 reply = self._node.ask(PHONES, self._token)
-            except OSError:
+            except (OSError, http.client.HTTPException):  # not reached, or cut off within the answer
                 self.broken += 1
                 continue
             if reply.status == 502:

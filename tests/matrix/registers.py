@@ -273,6 +273,7 @@ DOORS: Mapping[str, str] = {
     "tanglai.server.endpoint: subscribe": "subscriptions, which lead to no rows",
     "tanglai.server.compose: streams": "whether it is a subscription",
     "tanglai.server.compose: schema": "building the schema before the first request",
+    "tanglai.server.compose: prepare": "building the schema of a new catalogue before requests get it",
     "tanglai.server.app: sdl": "the schema's text",
     "tanglai.server.app: ready": "whether the platform database is there",
 }

@@ -47,7 +47,7 @@ def _ratios(cases: Results) -> str:
     for name, case in CASES.items():
         for other, bar in case.bars.items():
             found = cases.get(name, {})
-            label = "Tanglai, 10 grants" if other == "ours" else NAMES[other]
+            label = "Tanglai, 26 grants" if other == "ours" else NAMES[other]
             if found.get(f"vs_{other}") is None:
                 reason = found.get(f"vs_{other}_reason")
                 rows.append(

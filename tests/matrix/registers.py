@@ -298,7 +298,7 @@ ROUTES: Mapping[str, str] = {
 }
 """Other routes of a node, and what they tell; none comes to rows. Those of the workbench are files."""
 
-GATEWAY = frozenset({"execute", "export", "streams", "subscribe", "schema", "sdl", "ready"})
+GATEWAY = frozenset({"execute", "export", "prepare", "streams", "subscribe", "schema", "sdl", "ready"})
 """What the gateway answers. `export` is a list by another name.
 
 `subscribe` runs what `execute` runs, on the root type of subscriptions.

@@ -121,7 +121,7 @@ def configure(settings: Settings, stream: TextIO | None = None, *, worker: int |
     structlog.configure(
         processors=[*steps, render],
         wrapper_class=structlog.make_filtering_bound_logger(level),
-        logger_factory=structlog.PrintLoggerFactory(out),
+        logger_factory=structlog.WriteLoggerFactory(out),  # a line is one write: workers share the stream
         cache_logger_on_first_use=False,
     )
     handler = logging.StreamHandler(out)

@@ -34,12 +34,12 @@ from resolvers.plan import (
     check_needle,
     filled,
     limit_path,
-    shapes,
 )
 from resolvers.publications import Publications
-from resolvers.rendering import PageBinding, Renderer, aggregate, around_text, connection_of_text, link_key
+from resolvers.rendering import PageBinding, Renderer, aggregate, link_key
 from resolvers.seals import CURSOR, ROW, BrokenSeal, Seals, unpack
 from resolvers.values import AnySlot, IdSlot, representation_kind
+from schema.fields import Part
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.expressions import Aggregate, AggregateFunction, Slot, Value
 from tanglai.catalogue.model import Snapshot
@@ -92,7 +92,6 @@ class Execution:
     _loaders: dict[str, RelationLoader] = field(default_factory=dict)
     _once: dict[str, "asyncio.Task[Any]"] = field(default_factory=dict)
     _failed: set[int] = field(default_factory=set)
-    _alone: bool = False
     meter: Meter = field(init=False)
 
     def __post_init__(self) -> None:
@@ -107,7 +106,7 @@ class Execution:
         """
         for path, at in self.plan.needles:
             check_needle(self.arguments[path], at)
-        bound = tops = 0
+        bound = 0
         once: set[str] = set()
         for answer in self.plan.called:
             parents = len(self._given(answer)) if isinstance(answer, EntitiesCall) else 1
@@ -115,11 +114,9 @@ class Execution:
                 for below in calls(call):
                     if isinstance(below, RowsCall) and below.page is not None:
                         self._pages[id(below)] = self._page(below, below.page)
-                tops += 1
                 metered = isinstance(answer, EntitiesCall | NodeCall) or call.signature not in once
                 once.add(call.signature)  # those of equal signature run once
                 bound += self._bound(call, parents, metered)
-        self._alone = tops == 1
         if bound > self.limits.rows:
             raise TanglaiError(
                 ErrorCode.LIMIT_EXCEEDED,
@@ -218,7 +215,7 @@ class Execution:
             return await self._entities(answer)
         call = answer.call if isinstance(answer, LookupCall | NodeCall) else answer
         try:
-            if self._alone or isinstance(answer, NodeCall):
+            if len(self.plan.called) == 1 or isinstance(answer, NodeCall):
                 return await self._called(answer)
             # Equal calls of one request run once.
             task = self._once.get(call.signature)
@@ -389,7 +386,8 @@ class Execution:
         self._count(call.resource.code, count)
         if call.grants:
             self.meter.count(call, count)
-        return connection_of_text(call.shape, text or b"", total)
+        given = {Part.NODES: text or b"", Part.TOTAL_COUNT: b"null" if total is None else b"%d" % total}
+        return [piece if isinstance(piece, bytes) else given[piece] for piece in call.framed]
 
     async def _joined_by_key(self, call: RowsCall, binding: PageBinding, extra: dict[str, Any]) -> Texts:
         """The same for what lies beyond a relation: one text of each link key."""
@@ -402,7 +400,7 @@ class Execution:
         self._count(call.resource.code, count)
         if call.grants:
             self.meter.count(call, count)
-        before, after = around_text(call.shape)
+        before, _, after = (piece.decode() if isinstance(piece, bytes) else piece for piece in call.framed)
         texts = _Same(before + after)
         for row in rows:
             texts[_key_of(row, offset)] = f"{before}{row[offset]}{after}"
@@ -418,7 +416,7 @@ class Execution:
     async def _beyond(
         self, call: RowsCall, pages: Mapping[Any, tuple[list[Row], bool]], offset: int
     ) -> dict[int, Mapping[Any, str]]:
-        pieces = [piece for shape in shapes(call.shape) for piece in shape.pieces if isinstance(piece, RelationPiece)]
+        pieces = call.relations
         if not pieces:
             return {}
         rows = [row for group, _ in pages.values() for row in group]

@@ -293,6 +293,24 @@ class RowsCall:
         return replace(query, joined=True)
 
     @cached_property
+    def framed(self) -> tuple[bytes | Part, ...]:
+        """The JSON of a `joined` connection: constants, NODES where the rows' text stands, TOTAL_COUNT the total."""
+        assert isinstance(self.shape, ConnectionShape)
+        pieces: list[bytes | Part] = []
+        text = "{"
+        for index, (key, part) in enumerate(self.shape.fields):
+            text += f'{"," if index else ""}"{key}":'
+            if isinstance(part, NodesShape):
+                pieces += ((text + "[").encode(), Part.NODES)
+                text = "]"
+            elif isinstance(part, Part):
+                pieces += (text.encode(), part)
+                text = ""
+            else:
+                text += str(part)
+        return (*pieces, (text + "}").encode())
+
+    @cached_property
     def sealed(self) -> bool:
         """Whether cursors are answered."""
         if isinstance(self.shape, RowShape):

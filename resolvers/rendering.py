@@ -31,8 +31,6 @@ from tanglai.catalogue.scalars import ScalarType, to_json
 AVERAGE_SCALE = Decimal("0.000001")
 """Scale of averages, rounded half-even (authorization.md, Aggregates)."""
 
-_HERE = b"\0"
-
 Beyond = Mapping[int, Mapping[Any, str]]
 """Texts beyond relations: by identity of the piece, then by link key; key None is what an unlinked row gets."""
 
@@ -154,28 +152,6 @@ class Renderer:
             return "null"
         values = [pack(c.type, row[self._offset + c.output]) for c in page.columns if c.output is not None]
         return f'"{self._seals.seal(CURSOR, binding.context, values)}"'
-
-
-def connection_of_text(shape: ConnectionShape | RowShape, rows: bytes, total: int | None) -> list[bytes]:
-    """A connection of nodes alone, whose rows come as one text with commas between; in parts."""
-    assert isinstance(shape, ConnectionShape)
-    parts: list[bytes] = []
-    for key, part in shape.fields:
-        parts.append(f'{"," if parts else "{"}"{key}":'.encode())
-        if isinstance(part, NodesShape):
-            parts += (b"[", rows, b"]")
-        elif isinstance(part, Part):
-            parts.append(b"null" if total is None else b"%d" % total)
-        else:
-            parts.append(str(part).encode())
-    parts.append(b"}")
-    return parts
-
-
-def around_text(shape: ConnectionShape | RowShape) -> tuple[str, str]:
-    """What stands before and after such a text, of a connection whose nodes are asked once and not counted."""
-    before, _, after = b"".join(connection_of_text(shape, _HERE, None)).decode().partition(_HERE.decode())
-    return before, after
 
 
 def _bool(value: bool) -> str:

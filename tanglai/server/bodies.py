@@ -1,7 +1,8 @@
 """In charge of reading the body of a request, within a size and a time."""
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 
 from starlette.types import Receive
 
@@ -12,8 +13,18 @@ from tanglai.server.supervision import ClientLeft
 _CLOSE = ((b"connection", b"close"),)
 
 
-async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, most: int, seconds: float) -> bytes:
-    """The body. Raises Refusal 413 for more than `most` bytes, 408 for one that takes longer; ClientLeft."""
+async def read_body(
+    headers: Mapping[bytes, bytes],
+    receive: Receive,
+    *,
+    most: int,
+    seconds: float,
+    pieces: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> bytes:
+    """The body; `pieces` is held while one that comes in pieces does.
+
+    Raises Refusal 413 for more than `most` bytes, 408 for one that takes longer; ClientLeft.
+    """
     announced = headers.get(b"content-length")
     if announced is not None and (not announced.isdigit() or int(announced) > most):
         raise _too_long(most)
@@ -21,17 +32,24 @@ async def read_body(headers: Mapping[bytes, bytes], receive: Receive, *, most: i
     size = 0
     try:
         async with asyncio.timeout(seconds):
-            while True:
-                message = await receive()
-                if message["type"] != "http.request":
-                    raise ClientLeft
-                part = message.get("body", b"")
-                size += len(part)
-                if size > most:
+            message = await receive()
+            if message["type"] == "http.request" and not message.get("more_body", False):
+                body: bytes = message.get("body", b"")
+                if len(body) > most:
                     raise _too_long(most)
-                parts.append(part)
-                if not message.get("more_body", False):
-                    return b"".join(parts)
+                return body
+            with pieces():
+                while True:
+                    if message["type"] != "http.request":
+                        raise ClientLeft
+                    part = message.get("body", b"")
+                    size += len(part)
+                    if size > most:
+                        raise _too_long(most)
+                    parts.append(part)
+                    if not message.get("more_body", False):
+                        return b"".join(parts)
+                    message = await receive()
     except TimeoutError:
         raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
 

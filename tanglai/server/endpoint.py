@@ -21,6 +21,7 @@ from authz.principal import Principal
 from resolvers.requests import LongResponse
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server import parameters
+from tanglai.server.bodies import read_body
 from tanglai.server.events import EventStream, EventStreams, Framing
 from tanglai.server.gateway import Gateway, GraphQLRequest, GraphQLResponse, SubscribingGateway
 from tanglai.server.identity import Claims, Entrance, bearer
@@ -36,7 +37,6 @@ MAX_PURPOSE = 128
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._:-]{8,64}")
 _ALLOW = ((b"allow", b"GET, POST, OPTIONS"),)
 _ALLOW_POST = ((b"allow", b"POST"),)
-_CLOSE = ((b"connection", b"close"),)
 _ONCE = frozenset({b"authorization", b"content-type", b"content-length", b"purpose"})
 _COMMON = ((b"cache-control", b"no-store"), (b"x-content-type-options", b"nosniff"))
 _CORS_METHODS = b"GET, POST"
@@ -129,7 +129,13 @@ class GraphQLEndpoint:
                 raise Refusal(415, "the body is application/json in UTF-8")
             if headers.get(b"content-encoding", b"identity").lower() != b"identity":
                 raise Refusal(415, "the body is not compressed")
-            body = await self._body(headers, receive, principal)
+            body = await read_body(
+                headers,
+                receive,
+                most=limits.max_body_bytes,
+                seconds=limits.body_seconds,
+                pieces=partial(self._bodies.of, principal.department.code),
+            )
             asked = parameters.from_body(body, max_variables=limits.max_variables_bytes)
         else:
             if len(exchange.query_string) > limits.max_body_bytes:
@@ -202,36 +208,6 @@ class GraphQLEndpoint:
         except Exception as error:
             self._observations.failed("graphql", exchange.request_id, error)
             raise internal() from None
-
-    async def _body(self, headers: dict[bytes, bytes], receive: Receive, principal: Principal) -> bytes:
-        limit = self._settings.max_body_bytes
-        announced = headers.get(b"content-length")
-        if announced is not None and (not announced.isdigit() or int(announced) > limit):
-            raise _too_long(limit)
-        parts: list[bytes] = []
-        size = 0
-        try:
-            async with asyncio.timeout(self._settings.body_seconds):
-                message = await receive()
-                if message["type"] == "http.request" and not message.get("more_body", False):
-                    body: bytes = message.get("body", b"")
-                    if len(body) > limit:
-                        raise _too_long(limit)
-                    return body
-                with self._bodies.of(principal.department.code):
-                    while True:
-                        if message["type"] != "http.request":
-                            raise ClientLeft
-                        part = message.get("body", b"")
-                        size += len(part)
-                        if size > limit:
-                            raise _too_long(limit)
-                        parts.append(part)
-                        if not message.get("more_body", False):
-                            return b"".join(parts)
-                        message = await receive()
-        except TimeoutError:
-            raise Refusal(408, "the body did not arrive in time", headers=_CLOSE) from None
 
     async def _send(self, send: Send, exchange: "_Exchange", status: int, body: bytes, extra: Headers) -> None:
         headers = [*self._headers(exchange), *extra]
@@ -380,10 +356,6 @@ def purpose(given: bytes | None) -> str | None:
     if len(text) > MAX_PURPOSE or not text.isascii() or not text.isprintable():
         raise Refusal(400, "the header `Purpose` holds no purpose code")
     return text
-
-
-def _too_long(limit: int) -> Refusal:
-    return Refusal(413, f"the body has more than {limit} bytes", code=ErrorCode.LIMIT_EXCEEDED, headers=_CLOSE)
 
 
 def _refused(error: TanglaiError, exchange: _Exchange) -> tuple[int, bytes, Headers, str]:

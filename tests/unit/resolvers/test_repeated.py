@@ -186,11 +186,13 @@ async def test_no_python_runs_per_row(world: World, query: str) -> None:
     document = f"query($n: Int) {{ data {{ population {{ {query} }} }} }}"
     counted: list[Counter[str]] = []
     for rows in (FEW, MANY):
-        for _ in range(2):
+        least: Counter[str] | None = None
+        for _ in range(3):  # the least: what is done once, and what the ledger does now and then beside, is left out
             with Heard(ours) as calls:
                 answer = await world.ask(document, {"n": rows})
-        assert len(answer.data["data"]["population"]["residents"]["nodes"]) == rows
-        counted.append(calls)
+            assert len(answer.data["data"]["population"]["residents"]["nodes"]) == rows
+            least = calls if least is None else least & calls
+        counted.append(least or Counter())
     few, many = counted
     assert sum(few.values()) > 50
     assert {name: many[name] - few[name] for name in many if many[name] - few[name] >= 5} == {}

@@ -152,20 +152,25 @@ async def test_a_notice_and_a_task_are_delivered(database: str) -> None:
         assert [one["lastStatus"] for one in await node.deliveries()] == [204, 204]
 
 
+def _refusal(status: int) -> bytes:
+    return b"HTTP/1.1 %d Oops\r\ncontent-length: 0\r\n\r\n" % status
+
+
 async def test_what_fails_is_tried_again_and_may_be_retried_once_dead(database: str) -> None:
     async with running(database) as node:
         secret = await node.register("notice")
-        node.receiver.answer = b"HTTP/1.1 500 Oops\r\ncontent-length: 0\r\n\r\n"
+        node.receiver.answer = _refusal(500)
         await node.notify()
         ids = set()
         for number in range(1, MAX_ATTEMPTS + 1):
             sent = await node.receiver.heard()
+            node.receiver.answer = _refusal(500 + number)  # of the next try: its status tells that it is settled
             assert verified(sent, secret, NOW)
             ids.add(sent.headers["tanglai-delivery"])
 
             async def settled(number: int = number) -> bool:
                 (one,) = await node.deliveries()
-                return (one["attempts"], one["lastStatus"]) == (number, 500) and (
+                return (one["attempts"], one["lastStatus"]) == (number, 499 + number) and (
                     one["state"] == ("PENDING" if number < MAX_ATTEMPTS else "DEAD")
                 )
 

@@ -5,6 +5,7 @@ relations. It counts the rows that the call delivers; a group of figures is a ro
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import lru_cache
 from math import prod
 from typing import Any
 
@@ -62,6 +63,12 @@ def _values(item: Item, most: int) -> int:
     return len(item.codes) + 1 if item.codes else most
 
 
+@lru_cache(1_000)
+def _counts(rows: int) -> Counts:
+    """One operation of at most `rows` rows, each of a subject. Kept: the same pages are asked for again and again."""
+    return Counts(rows, 1, rows)
+
+
 class Meter:
     """What one execution may use at most, and what it used, by grants with a quota."""
 
@@ -69,8 +76,8 @@ class Meter:
         self._quotas = quotas
         self._bounds = dict.fromkeys(quotas, 0)
         self._rows = dict.fromkeys(quotas, 0)
-        self._subjects: dict[str, set[str]] = {g: set() for g, quota in quotas.items() if quota.subjects is not None}
-        self._unnamed = dict.fromkeys(self._subjects, 0)
+        self._subjects: dict[str, set[str]] = {}  # of grants whose quota bounds them, once there are some
+        self._unnamed: dict[str, int] = {}
 
     def expect(self, call: RowsCall | AggregateCall | CubeCall, rows: int) -> None:
         """`call` delivers at most `rows` rows."""
@@ -79,7 +86,8 @@ class Meter:
 
     def needs(self) -> dict[str, Need]:
         """What must be had before the first source call: the bounds, and the request itself."""
-        return {g: Need(quota, Counts(self._bounds[g], 1, self._bounds[g])) for g, quota in self._quotas.items()}
+        bounds = self._bounds
+        return {g: Need(quota, _counts(bounds[g])) for g, quota in self._quotas.items()}
 
     def count(self, call: RowsCall, rows: int) -> None:
         """`call` delivers `rows` rows, and no quota asks whom they are about."""
@@ -126,23 +134,26 @@ class Meter:
 
     def take_subjects(self) -> dict[str, set[str]]:
         """Whom the rows so far were about, by grant; they are known no more. For runs too long to keep them all."""
-        taken = {grant: subjects for grant, subjects in self._subjects.items() if subjects}
-        self._subjects.update({grant: set() for grant in taken})
+        taken, self._subjects = self._subjects, {}
         return taken
 
     def known(self, grant: str, new: int) -> None:
         """Of those taken, `new` were new today; they count with those of whom nobody can tell."""
-        self._unnamed[grant] += new
+        self._unnamed[grant] = self._unnamed.get(grant, 0) + new
 
     def _about(self, grants: Iterable[str], named: set[str], unnamed: int) -> None:
         for grant in grants:
-            if grant in self._subjects:
-                self._subjects[grant] |= named
-                self._unnamed[grant] += unnamed
+            if self._quotas[grant].subjects is not None:
+                if named:
+                    self._subjects.setdefault(grant, set()).update(named)
+                if unnamed:
+                    self._unnamed[grant] = self._unnamed.get(grant, 0) + unnamed
 
     def spent(self) -> dict[str, Spent]:
         """What was used, by grant."""
+        subjects, unnamed = self._subjects, self._unnamed
+        if not subjects and not unnamed:
+            return {grant: Spent(rows) for grant, rows in self._rows.items()}
         return {
-            grant: Spent(rows, self._subjects.get(grant, ()), self._unnamed.get(grant, 0))
-            for grant, rows in self._rows.items()
+            grant: Spent(rows, subjects.get(grant, ()), unnamed.get(grant, 0)) for grant, rows in self._rows.items()
         }

@@ -12,10 +12,11 @@ import logging
 from collections.abc import Collection, Coroutine, Mapping, Sequence
 from contextlib import suppress
 from contextvars import Context
-from dataclasses import dataclass
 from datetime import date
+from math import inf
+from time import monotonic
 from types import TracebackType
-from typing import Any, Protocol, Self, TypeVar
+from typing import Any, NamedTuple, Protocol, Self, TypeVar
 
 from tanglai.catalogue.model import Quota
 from tanglai.catalogue.quotas import Counts
@@ -32,6 +33,7 @@ IDLE_SECONDS = 1.0
 SOON_SECONDS = 0.05
 FORGET_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
+_TICK_SECONDS = 0.002  # so much too early a timer may be
 _HASH_BYTES = 16
 _TAKEN, _SHORT, _AGAIN = "taken", "short", "again"
 
@@ -58,16 +60,14 @@ class QuotaStore(Protocol):
         """Deletes the subjects of former days."""
 
 
-@dataclass(frozen=True, slots=True)
-class Need:
+class Need(NamedTuple):
     """The most that one operation can use of a grant. Only what `quota` bounds counts."""
 
     quota: Quota
     counts: Counts
 
 
-@dataclass(frozen=True, slots=True)
-class Spent:
+class Spent(NamedTuple):
     """What an operation delivered under a grant.
 
     `subjects` name those whom the rows were about, `unnamed` counts rows of which nobody can tell: each is taken for
@@ -77,6 +77,9 @@ class Spent:
     rows: int = 0
     subjects: Collection[str] = ()
     unnamed: int = 0
+
+
+_NOTHING = Spent()
 
 
 class QuotaLedger:
@@ -139,7 +142,7 @@ class QuotaLedger:
         if self.closed:
             raise PolicyUnavailable("this worker is shutting down")
         block = self._blocks.get(grant)
-        if block is None or block.day != day or block.quota != quota:
+        if block is None or block.day != day or (block.quota is not quota and block.quota != quota):
             if block is not None:
                 block.retire()
             block = self._blocks[grant] = _Block(self, grant, quota, day)
@@ -172,7 +175,7 @@ class QuotaLedger:
         except Exception as error:
             _log.warning("subjects of grant %s could not be counted and count as new: %s", block.grant, error)
         finally:
-            block.put(Counts(subjects=max(0, reserved - new)))
+            block.put(0, 0, max(0, reserved - new))
             block.users -= 1
 
     async def _new(self, grant: str, day: date, subjects: Collection[str]) -> int:
@@ -215,22 +218,32 @@ class QuotaLedger:
 
 
 class _Block:
-    """What this worker holds of one grant's day: `spare` is free, the rest is held by `users` reservations."""
+    """What this worker holds of one grant's day: `spare` is free, the rest is held by `users` reservations.
+
+    Every request takes and puts here: `rows`, `requests` and `subjects` are what is spare, the three of `most` what of
+    each may be spare before there is too much of it.
+    """
 
     __slots__ = (
         "day",
         "grant",
         "ledger",
         "lock",
+        "most_requests",
+        "most_rows",
+        "most_subjects",
         "need",
         "quota",
+        "requests",
         "returned",
         "returning",
-        "spare",
+        "rows",
+        "subjects",
         "taken",
         "timer",
         "touched",
         "users",
+        "wakes",
     )
 
     def __init__(self, ledger: QuotaLedger, grant: str, quota: Quota, day: date) -> None:
@@ -238,7 +251,8 @@ class _Block:
         self.grant = grant
         self.quota = quota
         self.day = day
-        self.spare = Counts()
+        self.rows = self.requests = self.subjects = 0
+        self.most_rows = self.most_requests = self.most_subjects = 0
         self.taken: Counts | None = None  # by all workers, when this one took last
         self.need = Counts()
         self.users = 0
@@ -246,26 +260,39 @@ class _Block:
         self.returned = 0
         self.lock = asyncio.Lock()
         self.timer: asyncio.TimerHandle | None = None
+        self.wakes = inf  # when `timer` is due
         self.touched = 0.0
 
-    def take(self, wanted: Counts) -> bool:
+    @property
+    def spare(self) -> Counts:
+        return Counts(self.rows, self.requests, self.subjects)
+
+    @spare.setter
+    def spare(self, counts: Counts) -> None:
+        self.rows, self.requests, self.subjects = counts.rows, counts.requests, counts.subjects
+
+    def take(self, rows: int, requests: int, subjects: int) -> bool:
         """Takes from what is spare, without a statement."""
-        if not self.spare.covers(wanted):
+        if self.rows < rows or self.requests < requests or self.subjects < subjects:
             return False
-        self.spare -= wanted
+        self.rows -= rows
+        self.requests -= requests
+        self.subjects -= subjects
         self.users += 1
         return True
 
-    def put(self, counts: Counts) -> None:
+    def put(self, rows: int, requests: int, subjects: int) -> None:
         """Takes back what an operation did not use; what is too much to keep goes back soon."""
-        self.spare += counts
-        if self.ledger.closed:
+        self.rows += rows
+        self.requests += requests
+        self.subjects += subjects
+        ledger = self.ledger
+        if ledger.closed:
             return
-        loop = asyncio.get_running_loop()
-        self.touched = loop.time()
-        delay = self.ledger.soon if self._excess() else self.ledger.idle
-        if self.timer is None or self.timer.when() > self.touched + delay:
-            self._arm(loop, delay)
+        self.touched = now = monotonic()
+        delay = ledger.soon if self._too_much() else ledger.idle
+        if self.wakes > now + delay:
+            self._arm(now, delay)
 
     async def draw(self, wanted: Counts) -> bool:
         """As `take`, with a statement where that does not do. Cancelling it loses nothing. Raises PolicyUnavailable."""
@@ -275,10 +302,11 @@ class _Block:
             max(wanted.requests, former.requests // 2),
             max(wanted.subjects, former.subjects // 2),
         )
+        self._weigh()
         while True:
             returned = self.returned
             async with self.lock:
-                if self.take(wanted):
+                if self.take(wanted.rows, wanted.requests, wanted.subjects):
                     return True
                 lease = self.ledger.spawn(self._lease(wanted))
                 try:
@@ -288,8 +316,10 @@ class _Block:
                     raise
             if isinstance(done, PolicyUnavailable):
                 raise done
-            if done is _TAKEN or (done is _SHORT and self.take(wanted)):  # another may have put back meanwhile
+            if done is _TAKEN:
                 return True
+            if done is _SHORT and self.take(wanted.rows, wanted.requests, wanted.subjects):
+                return True  # another put back meanwhile
             if done is not _SHORT:
                 continue
             # What is on its way back may be what is missing, and what came back since the store was asked.
@@ -302,7 +332,7 @@ class _Block:
         """Whoever waited for `lease` is gone."""
         if not lease.cancelled() and lease.result() is _TAKEN:
             self.users -= 1
-            self.put(wanted)
+            self.put(wanted.rows, wanted.requests, wanted.subjects)
 
     async def _lease(self, wanted: Counts) -> str | PolicyUnavailable:
         """Takes `wanted` with a statement, and makes more spare if there is plenty."""
@@ -328,10 +358,24 @@ class _Block:
         if taken is None:
             return _SHORT
         self.taken = taken
+        self._weigh()
         self.spare += granted
-        done = _TAKEN if self.take(wanted) else _AGAIN  # what was spare may have been taken meanwhile
-        self.put(Counts())
+        # What was spare may have been taken meanwhile.
+        done = _TAKEN if self.take(wanted.rows, wanted.requests, wanted.subjects) else _AGAIN
+        self.put(0, 0, 0)
         return done
+
+    def _weigh(self) -> None:
+        """Tells anew how much may be spare: after every change of `taken` and `need`."""
+        taken, quota, need = self.taken, self.quota, self.need
+        if taken is not None:
+            self.most_rows = _most(quota.rows, taken.rows, need.rows)
+            self.most_requests = _most(quota.requests, taken.requests, need.requests)
+            self.most_subjects = _most(quota.subjects, taken.subjects, need.subjects)
+
+    def _too_much(self) -> bool:
+        """Whether there is an `_excess`."""
+        return self.rows > self.most_rows or self.requests > self.most_requests or self.subjects > self.most_subjects
 
     def _excess(self) -> Counts:
         """What is spare beyond what may lie here unused."""
@@ -347,24 +391,27 @@ class _Block:
             _part(quota.subjects, taken.subjects, need.subjects),
         )
 
-    def _arm(self, loop: asyncio.AbstractEventLoop, delay: float) -> None:
+    def _arm(self, now: float, delay: float) -> None:
         if self.timer is not None:
             self.timer.cancel()
-        self.timer = loop.call_later(delay, self._due)
+        self.timer = asyncio.get_running_loop().call_later(delay, self._due)
+        self.wakes = now + delay
 
     def _due(self) -> None:
-        self.timer = None
-        loop = asyncio.get_running_loop()
-        left = self.touched + self.ledger.idle - loop.time()
+        self.timer, self.wakes = None, inf
+        now = monotonic()
+        left = self.touched + self.ledger.idle - now
+        if left < _TICK_SECONDS:
+            left = 0.0
         back = self._excess() if left > 0 else self.spare
         if back:
             self._send_back(back)
         if self.spare:
-            self._arm(loop, max(left, 0))
+            self._arm(now, left)
         elif left <= 0 and not self.users and not self.lock.locked():
             self.ledger.forget_block(self)
         elif not self.users:
-            self._arm(loop, max(left, self.ledger.idle))
+            self._arm(now, max(left, self.ledger.idle))
 
     def retire(self) -> None:
         """Gives back what is spare: the day or the quota is another."""
@@ -382,6 +429,7 @@ class _Block:
         self.spare -= counts
         if self.taken is not None:
             self.taken -= counts
+            self._weigh()
         task = self.ledger.send_back(self, counts)
         self.returning.add(task)
         task.add_done_callback(self._is_back)
@@ -395,6 +443,11 @@ def _part(limit: int | None, taken: int, need: int) -> int:
     return 0 if limit is None else max(0, min(AHEAD * need, (limit - taken) // SHARE))
 
 
+def _most(limit: int | None, taken: int, need: int) -> int:
+    """The most that is a `_part` of itself and what nobody has taken: s <= (free + s) // SHARE."""
+    return 0 if limit is None else max(0, min(AHEAD * need, (limit - taken) // (SHARE - 1)))
+
+
 class Reservation:
     """What one operation holds of the quotas of its grants."""
 
@@ -403,23 +456,25 @@ class Reservation:
     def __init__(self, ledger: QuotaLedger, day: date) -> None:
         self._ledger = ledger
         self._day = day
-        self._held: dict[str, tuple[_Block, Counts]] = {}
+        self._held: dict[str, tuple[_Block, int, int, int]] = {}  # rows, requests, subjects
 
     async def cover(self, needs: Mapping[str, Need]) -> frozenset[str]:
         """Holds exactly what `needs` says, by grant, and returns the grants that are short; of those it holds nothing.
 
         A statement is made only where the worker's block does not do. Raises PolicyUnavailable.
         """
-        for grant in self._held.keys() - needs.keys():
-            self._release(grant)
+        if self._held:
+            self.settle()
         missing: list[tuple[str, _Block, Counts]] = []
-        for grant, need in needs.items():
-            self._release(grant)
-            block, wanted = self._ledger.block(grant, need.quota, self._day), need.counts.of(need.quota)
-            if block.take(wanted):
-                self._held[grant] = (block, wanted)
+        for grant, (quota, counts) in needs.items():
+            block = self._ledger.block(grant, quota, self._day)
+            rows = 0 if quota.rows is None else counts.rows
+            requests = 0 if quota.requests is None else counts.requests
+            subjects = 0 if quota.subjects is None else counts.subjects
+            if block.take(rows, requests, subjects):
+                self._held[grant] = (block, rows, requests, subjects)
             else:
-                missing.append((grant, block, wanted))
+                missing.append((grant, block, Counts(rows, requests, subjects)))
         if not missing:
             return frozenset()
         # One at a time would add up; whatever fails, all are done before anything is decided.
@@ -431,7 +486,7 @@ class Reservation:
 
     async def _draw(self, grant: str, block: _Block, wanted: Counts) -> None:
         if await block.draw(wanted):
-            self._held[grant] = (block, wanted)
+            self._held[grant] = (block, wanted.rows, wanted.requests, wanted.subjects)
 
     async def new_subjects(self, grant: str, subjects: Collection[str]) -> int:
         """Counts `subjects` of an operation that still runs: how many are new today, to be spent as `unnamed`."""
@@ -442,22 +497,23 @@ class Reservation:
 
         Returns at once; subjects are counted in the background. Afterwards nothing is held.
         """
-        for grant in list(self._held):
-            self._release(grant, None if spent is None else spent.get(grant, Spent()))
-
-    def _release(self, grant: str, spent: Spent | None = None) -> None:
-        if grant not in self._held:
-            return
-        block, held = self._held.pop(grant)
-        if spent is None:
-            block.users -= 1
-            block.put(held)
-            return
-        if spent.rows > held.rows and block.quota.rows is not None:
-            _log.error("an operation delivered %d rows under grant %s, reserved were %d", spent.rows, grant, held.rows)
-        about = held.subjects if spent.subjects or spent.unnamed else 0
-        if about:
-            self._ledger.count(block, about, spent)
-        else:
-            block.users -= 1
-        block.put(held - Counts(spent.rows, 1, about))
+        held = self._held
+        for grant in list(held):
+            block, rows, requests, subjects = held.pop(grant)
+            if spent is None:
+                block.users -= 1
+                block.put(rows, requests, subjects)
+                continue
+            delivered, about, unnamed = used = spent.get(grant, _NOTHING)
+            if delivered > rows:
+                if block.quota.rows is not None:
+                    _log.error(
+                        "an operation delivered %d rows under grant %s, reserved were %d", delivered, grant, rows
+                    )
+                delivered = rows
+            if subjects and (about or unnamed):
+                self._ledger.count(block, subjects, used)
+                subjects = 0
+            else:
+                block.users -= 1
+            block.put(rows - delivered, requests - 1 if requests else 0, subjects)

@@ -360,8 +360,8 @@ PLANS = (
         "request-not-counted",
         "case 35: one request per operation",
         METERING,
-        "Counts(self._bounds[g], 1, self._bounds[g])",
-        "Counts(self._bounds[g], 0, self._bounds[g])",
+        "return Counts(rows, 1, rows)",
+        "return Counts(rows, 0, rows)",
     ),
     Mutant(
         "quota-reserved-for-one-parent",

@@ -13,7 +13,7 @@ from tanglai.catalogue.model import Quota
 from tanglai.catalogue.quotas import Counts
 from tanglai.storage.database import PlatformDatabase
 from tanglai.storage.errors import PolicyUnavailable, Refused
-from tanglai.storage.quota_ledger import Need, QuotaLedger, QuotaStore, Spent
+from tanglai.storage.quota_ledger import Need, QuotaLedger, QuotaStore, Spent, _Block
 from tests.cases import case
 from tests.conftest import MASTER
 from tests.quotas import MemoryQuotas
@@ -205,6 +205,21 @@ async def test_little_is_not_held_from_others() -> None:
 
 async def _little(store: MemoryQuotas) -> bool:
     return store.taken["g1", DAY].rows <= 3 + 100 // 16
+
+
+def test_there_is_too_much_exactly_where_something_goes_back() -> None:
+    dice = random.Random(32)
+    ledger, told = QuotaLedger(MemoryQuotas()), []
+    for _ in range(5_000):
+        limit = dice.choice((5, 40, 1_000))
+        block = _Block(ledger, "g1", Quota(rows=limit, requests=dice.choice((None, limit))), DAY)
+        taken = Counts(dice.randint(0, limit + 3), dice.randint(0, limit) if block.quota.requests else 0)
+        block.taken, block.need = taken, Counts(dice.randint(0, 3), dice.randint(0, 3))
+        block.spare = Counts(dice.randint(0, min(taken.rows, 99)), dice.randint(0, min(taken.requests, 9)))
+        block._weigh()
+        told.append(block._too_much())
+        assert told[-1] == bool(block._excess())
+    assert 1_000 < sum(told) < 4_500
 
 
 async def test_an_idle_block_goes_back_and_is_forgotten() -> None:

@@ -14,6 +14,7 @@ import asyncpg
 from pydantic import AliasChoices, Field, field_validator
 
 from connectors.columns import tables
+from connectors.deadline import Deadline
 from connectors.failures import log_failure
 from connectors.options import Options, WaitingOptions, read
 from connectors.postgresql_catalog import introspect, table_facts
@@ -110,7 +111,7 @@ class PostgreSQLConnector:
         if query.links and not arguments[KEYS]:
             return []
         try:
-            async with asyncio.timeout(timeout):
+            with Deadline(timeout):
                 try:
                     return await self._fetch(query, arguments, timeout)
                 except _CHANGED:  # the table may have changed since it was looked at
@@ -175,7 +176,7 @@ class PostgreSQLConnector:
     async def _begun(
         self, query: SourceQuery, arguments: Arguments, size: int, timeout: float
     ) -> tuple["_Reading", list[Any]]:
-        statement = await self._statement(query, arguments, timeout)
+        statement = await self._statement(query, arguments, timeout, exact=True)
         connection = await self._pool.acquire()
         try:
             await connection.execute(_begin(timeout))
@@ -210,9 +211,15 @@ class PostgreSQLConnector:
     async def _fetch(self, query: SourceQuery, arguments: Arguments, timeout: float) -> list[Row]:
         statement = await self._statement(query, arguments, timeout)
         fetched = await self._run(statement.text, statement.parameters(arguments), timeout)
+        if not statement.answers(fetched):
+            statement = await self._statement(query, arguments, timeout, exact=True)
+            fetched = await self._run(statement.text, statement.parameters(arguments), timeout)
         return statement.rows(fetched, arguments)
 
-    async def _statement(self, query: SourceQuery, arguments: Arguments, timeout: float) -> Statement:
+    async def _statement(
+        self, query: SourceQuery, arguments: Arguments, timeout: float, *, exact: bool = False
+    ) -> Statement:
+        # Where the exact statement was needed once it is kept: it would be needed again.
         compiled = self._compiled.get(query)
         now = asyncio.get_running_loop().time()
         if compiled is None or compiled.valid_until < now:
@@ -222,8 +229,8 @@ class PostgreSQLConnector:
             size = arguments[limit.path]
             cap = next((cap for cap in compiled.caps if size <= cap), None)
         statement = compiled.statements.get(cap)
-        if statement is None:
-            statement = compile_query(query, self._dialect, compiled.facts, cap=cap)
+        if statement is None or (exact and statement.telling):
+            statement = compile_query(query, self._dialect, compiled.facts, cap=cap, exact=exact)
             compiled.statements[cap] = statement
         return statement
 

@@ -62,7 +62,8 @@ class Reading:
     `value` is total: what the type cannot hold (infinity, NaN, 24:00, years beyond 9999, texts that are no number) is
     null, and nothing fails. `plain` is a shorter form that an index can serve; it equals `value` wherever
     `low < plain < high`, and elsewhere `value` is null. A bound of None is no bound. `raw` is the column itself where
-    `SqlDialect.near` needs it.
+    `SqlDialect.near` needs it. `telling`: NaN is all that `plain` may be beside `value`, and then the sum and the
+    greatest of all `plain` are NaN.
     """
 
     value: Sql
@@ -71,6 +72,7 @@ class Reading:
     high: Sql | None = None
     native: Native = field(default_factory=lambda: Native(""))
     raw: Sql | None = None
+    telling: bool = False
 
     @classmethod
     def exact(cls, value: Sql, native: Native) -> "Reading":

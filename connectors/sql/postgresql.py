@@ -3,6 +3,7 @@
 import json
 import operator
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import Any
 
 import sqlalchemy as sa
@@ -264,7 +265,7 @@ def _whole(
 def _decimal(raw: Sql, column: Column, native: Native) -> Reading | None:
     if native.type == "numeric":
         if native.precision is not None and native.precision <= MAX_DECIMAL_DIGITS:
-            return Reading.within(raw, None, _NUMERIC_NAN, native)
+            return replace(Reading.within(raw, None, _NUMERIC_NAN, native), telling=True)
         return Reading.within(raw, _NUMERIC_LOW, _NUMERIC_HIGH, native)
     if native.type in _INTEGERS:
         return Reading(sa.cast(raw, sa.Numeric()), native=native)

@@ -64,6 +64,9 @@ _Finish: TypeAlias = Callable[[Sequence[Sequence[Any]], Arguments], list[Row]]
 
 _Select: TypeAlias = Select[Any]
 
+_TELLING = frozenset({AggregateFunction.SUM, AggregateFunction.MAX})
+"""Aggregates that are NaN where one of the values is: see `Reading.telling`."""
+
 
 @dataclass(frozen=True, slots=True)
 class Statement:
@@ -72,10 +75,18 @@ class Statement:
     text: str
     sources: tuple[Source, ...]
     finish: _Finish
+    telling: tuple[int, ...] = ()
+    """Columns of the text, any of which is NaN where the text did not compute the answer."""
 
     def parameters(self, arguments: Arguments) -> list[Any]:
         """The values for `$1`, `$2`, … of the text."""
         return [source(arguments) for source in self.sources]
+
+    def answers(self, fetched: Sequence[Sequence[Any]]) -> bool:
+        """Whether what the driver gave for the text is the answer; if not, that of the exact statement is."""
+        return not any(
+            (value := row[place]) is not None and value.is_nan() for place in self.telling for row in fetched
+        )
 
     def rows(self, fetched: Sequence[Sequence[Any]], arguments: Arguments) -> list[Row]:
         """The answer, from the rows that the driver gave for the text."""
@@ -83,23 +94,28 @@ class Statement:
 
 
 def compile_query(
-    query: SourceQuery, dialect: SqlDialect, facts: Facts | None = None, *, cap: int | None = None
+    query: SourceQuery,
+    dialect: SqlDialect,
+    facts: Facts | None = None,
+    *,
+    cap: int | None = None,
+    exact: bool = True,
 ) -> Statement:
     """`query` in `dialect`.
 
     `facts` are those of every table it names; without them the columns are taken to be as the catalogue says (to show a
-    statement without asking the source). `cap`: what the caller knows the limit to be at most.
-    Raises StructureMismatch.
+    statement without asking the source). `cap`: what the caller knows the limit to be at most. Not `exact`: a statement
+    that may be faster, and `answers` tells whether it was right. Raises StructureMismatch.
     """
     writer = ExpressionWriter(dialect, assumed_facts(query) if facts is None else facts)
     query = valued(unguarded(query))
-    builder = _StatementBuilder(query, writer, cap)
+    builder = _StatementBuilder(query, writer, cap, exact=exact)
     select, finish = builder.grouped() if query.group_by is not None else builder.listed()
     if query.joined:
         select, finish = builder.joined(select, finish)
     compiled = select.compile(dialect=dialect.sqlalchemy)
     names = getattr(compiled, "positiontup", None) or ()
-    return Statement(str(compiled), writer.parameters.sources(names), finish)
+    return Statement(str(compiled), writer.parameters.sources(names), finish, tuple(builder.telling))
 
 
 PAGE_CAP = 1001
@@ -126,12 +142,14 @@ def assumed_facts(query: SourceQuery) -> Facts:
 
 
 class _StatementBuilder:
-    def __init__(self, query: SourceQuery, writer: ExpressionWriter, cap: int | None) -> None:
+    def __init__(self, query: SourceQuery, writer: ExpressionWriter, cap: int | None, *, exact: bool = True) -> None:
         self._query = query
         self._writer = writer
         self._dialect = writer.dialect
         self._cap = cap
+        self._exact = exact
         self._names = count()
+        self.telling: list[int] = []
 
     def listed(self) -> tuple[_Select, _Finish]:
         """Rows as they are."""
@@ -176,11 +194,13 @@ class _StatementBuilder:
             for key, name in zip(shape.keys, shape.key_names, strict=True)
         ]
         conditions = self._conditions(scope)
-        known = self._known(shape, scope)
-        if known is not None:
+        known, bare = self._known(shape, scope), self._bare(shape, scope)
+        if known is not None and not bare:
             conditions += _inside(known)
         for aggregate, name in zip(shape.aggregates, shape.aggregate_names, strict=True):
-            if known is not None and known.plain is not None:
+            if aggregate.operand in bare:
+                inner.append(bare[aggregate.operand].label(name))
+            elif known is not None and known.plain is not None:
                 inner.append(known.plain.label(name))
             elif aggregate.operand is not None:
                 inner.append(self._writer.comparable(aggregate.operand, scope, ordered=True).label(name))
@@ -199,6 +219,8 @@ class _StatementBuilder:
         ]
         for aggregate, name in zip(shape.aggregates, shape.aggregate_names, strict=True):
             computed = self._aggregate(aggregate, rows.c[name] if aggregate.operand is not None else None)
+            if aggregate.operand in bare and aggregate.function in _TELLING:
+                self.telling.append(len(columns))
             columns += [part.label(f"{name}{suffix}") for suffix, part in computed.items()]
             parts.append(len(computed))
             if aggregate.function is not AggregateFunction.SUM:  # sums are finished in Python, and ordered there
@@ -225,6 +247,26 @@ class _StatementBuilder:
             return None
         reading = scope.reading(column)
         return reading if reading.plain is not None and _inside(reading) else None
+
+    def _bare(self, shape: Grouping, scope: TableScope) -> dict[Expression | None, Sql]:
+        # Cells whose values are not tested one by one, since a figure of theirs tells where one should have been. Not
+        # where an order by figures chooses the groups, nor where an index finds the greatest value of all.
+        sums = any(aggregate.function is AggregateFunction.SUM for aggregate in shape.aggregates)
+        if self._exact or (self._known(shape, scope) is not None and not sums):
+            return {}
+        ordering = {column.name for entry in shape.order for column in own_columns(entry.expression)}
+        if self._query.limit is not None and not ordering.isdisjoint(shape.aggregate_names):
+            return {}
+        bare: dict[Expression | None, Sql] = {}
+        for aggregate in shape.aggregates:
+            found = guarded_column(aggregate.operand or TRUE) if aggregate.function in _TELLING else None
+            if found is None or aggregate.operand in bare:
+                continue
+            guard, reading = found[0], scope.reading(found[1])
+            if reading.telling and reading.plain is not None:
+                cell = reading.plain if guard == TRUE else sa.case((self._writer.test(guard, scope), reading.plain))
+                bare[aggregate.operand] = cell
+        return bare
 
     def _conditions(self, scope: TableScope) -> list[Sql]:
         tests = [self._writer.test(part, scope) for part in (self._query.visible, self._query.where) if part != TRUE]

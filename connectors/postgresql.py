@@ -14,6 +14,7 @@ import asyncpg
 from pydantic import AliasChoices, Field, field_validator
 
 from connectors.columns import tables
+from connectors.deadline import Deadline
 from connectors.failures import log_failure
 from connectors.options import Options, WaitingOptions, read
 from connectors.postgresql_catalog import introspect, table_facts
@@ -110,7 +111,7 @@ class PostgreSQLConnector:
         if query.links and not arguments[KEYS]:
             return []
         try:
-            async with asyncio.timeout(timeout):
+            with Deadline(timeout):
                 try:
                     return await self._fetch(query, arguments, timeout)
                 except _CHANGED:  # the table may have changed since it was looked at

@@ -54,7 +54,7 @@ class ListedAudit:
     async def append(self, record: AuditRecord) -> None:
         if self.down:
             raise AuditUnavailable
-        record.to_row()
+        record.to_json()
         self.records.append(record)
 
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import asyncpg
-import orjson
 
 from tanglai.audit.records import AuditRecord
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
@@ -40,7 +39,7 @@ class AuditUnavailable(TanglaiError):
         super().__init__(ErrorCode.AUDIT_UNAVAILABLE, "the audit log cannot be written")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     row: bytes
     written: asyncio.Future[None]
@@ -77,7 +76,7 @@ class AuditLog:
         """
         if self._closed:
             raise AuditUnavailable
-        row = orjson.dumps(record.to_row())
+        row = record.to_json()
         if self._room.locked():
             await self._wait_for_room()
         else:

@@ -35,7 +35,7 @@ def make_record(**changes: Any) -> AuditRecord:
 
 
 def test_a_row() -> None:
-    row = make_record(at=datetime(2026, 3, 2, 16, 0, tzinfo=timezone(timedelta(hours=8)))).to_row()
+    row = orjson.loads(make_record(at=datetime(2026, 3, 2, 16, 0, tzinfo=timezone(timedelta(hours=8)))).to_json())
     assert row["at"] == "2026-03-02T16:00:00+08:00"
     assert row["items"] == {"1010101/1": ["name", "phone"]}
     assert row["outcome"] == "PARTIAL"
@@ -44,13 +44,13 @@ def test_a_row() -> None:
 
 def test_a_time_has_a_zone() -> None:
     with pytest.raises(ValueError, match="zone"):
-        make_record(at=datetime(2026, 3, 2)).to_row()
+        make_record(at=datetime(2026, 3, 2)).to_json()
 
 
 @given(st.text(st.characters(), max_size=2 * MAX_NAME))
 def test_any_text_can_be_kept(text: str) -> None:
-    row = make_record(operation_name=text, person=text, paths=(text,)).to_row()
-    kept = orjson.loads(orjson.dumps(row))["operation_name"]
+    row = make_record(operation_name=text, person=text, paths=(text,)).to_json()
+    kept = orjson.loads(row)["operation_name"]
     assert "\x00" not in kept
     assert len(kept) <= MAX_NAME
     if text.isprintable():

@@ -3,9 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Generic, TypeVar
 
 from authz.decide import Asking, decide
+from authz.principal import Principal
 from authz.visible import VisibleRelation
 from resolvers.plan import Plan
 from tanglai.catalogue.model import Grant, Resource, Snapshot
@@ -37,6 +39,11 @@ class Recent(Generic[K, V]):
         return len(self._kept)
 
 
+def decided_for(principal: Principal, purpose: str | None) -> tuple[Hashable, ...]:
+    """All of who asks, and why, that decisions depend on."""
+    return principal.department.code, principal.roles, principal.scopes, purpose
+
+
 @dataclass(frozen=True, slots=True)
 class _Decided:
     relation: VisibleRelation
@@ -56,15 +63,7 @@ class Decisions:
 
     def visible(self, asking: Asking) -> Callable[[Resource], VisibleRelation]:
         """The decision function of one request; each resource is decided once at most."""
-        principal = asking.principal
-        who = (
-            principal.department.code,
-            principal.roles,
-            principal.scopes,
-            asking.purpose,
-            asking.rules.id,
-            asking.mask_key.id,
-        )
+        who = (decided_for(asking.principal, asking.purpose), asking.rules.id, asking.mask_key.id)
         local: dict[str, VisibleRelation] = {}
 
         def visible(resource: Resource) -> VisibleRelation:
@@ -87,6 +86,42 @@ class Decisions:
         relation = decide(asking, resource)
         self._kept.put(key, _Decided(relation, asking.snapshot, asking.grants))
         return relation
+
+
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    plan: Plan
+    grants: tuple[Grant, ...]
+    valid_until: datetime | None
+
+
+class Chosen:
+    """Which plan is somebody's, by the operation's shape and all of a principal that decisions depend on.
+
+    INVARIANT: kept for one snapshot; as decisions, an entry is used only for the very tuple of grants that it was
+    chosen by, and only before a grant starts or ends on which a decision for the plan rests.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._kept: Recent[Hashable, _Chosen] = Recent(size)
+
+    def get(self, key: Hashable, grants: tuple[Grant, ...], now: datetime) -> Plan | None:
+        found = self._kept.get(key)
+        if found is None or found.grants is not grants or (found.valid_until is not None and found.valid_until <= now):
+            return None
+        return found.plan
+
+    def put(
+        self,
+        key: Hashable,
+        plan: Plan,
+        grants: tuple[Grant, ...],
+        resources: Mapping[str, Resource],
+        visible: Callable[[Resource], VisibleRelation],
+    ) -> None:
+        """`visible` took the decisions for `plan`, by `grants`."""
+        ends = [visible(resources[code]).valid_until for code in plan.resources]
+        self._kept.put(key, _Chosen(plan, grants, min((end for end in ends if end is not None), default=None)))
 
 
 class Plans:

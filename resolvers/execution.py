@@ -30,7 +30,6 @@ from resolvers.plan import (
     RelationPiece,
     RowsCall,
     RowShape,
-    calls,
     check_needle,
     filled,
     limit_path,
@@ -108,12 +107,11 @@ class Execution:
             check_needle(self.arguments[path], at)
         bound = 0
         once: set[str] = set()
-        for answer in self.plan.called:
+        for answer, top in self.plan.tops:
             parents = len(self._given(answer)) if isinstance(answer, EntitiesCall) else 1
-            for call in _top(answer):
-                for below in calls(call):
-                    if isinstance(below, RowsCall) and below.page is not None:
-                        self._pages[id(below)] = self._page(below, below.page)
+            for call, paged in top:
+                for below, page in paged:
+                    self._pages[id(below)] = self._page(below, page)
                 metered = isinstance(answer, EntitiesCall | NodeCall) or call.signature not in once
                 once.add(call.signature)  # those of equal signature run once
                 bound += self._bound(call, parents, metered)
@@ -134,7 +132,7 @@ class Execution:
             self.meter.expect(call, own if not isinstance(call, RowsCall) or call.delivers else 0)
         if not isinstance(call, RowsCall):
             return 0
-        return own + sum(self._bound(child, own, metered) for child in call.children)
+        return own + sum([self._bound(child, own, metered) for child in call.children])
 
     def _given(self, answer: EntitiesCall) -> Sequence[Any]:
         """The representations. Raises LIMIT_EXCEEDED."""
@@ -215,6 +213,8 @@ class Execution:
             return await self._entities(answer)
         call = answer.call if isinstance(answer, LookupCall | NodeCall) else answer
         try:
+            if isinstance(answer, RowsCall) and len(self.plan.called) == 1:
+                return await self._root_rows(answer)
             if len(self.plan.called) == 1 or isinstance(answer, NodeCall):
                 return await self._called(answer)
             # Equal calls of one request run once.
@@ -242,7 +242,7 @@ class Execution:
 
     async def _root_rows(self, call: RowsCall) -> Sequence[bytes]:
         page = self._pages.get(id(call))
-        if page is not None and page.size >= JOINED_FROM and call.joined is not None:
+        if page is not None and call.joined is not None:
             return await self._joined(call, page)
         texts = await self._texts(call, None)
         return (texts[None].encode(),)
@@ -371,18 +371,22 @@ class Execution:
         return texts
 
     async def _joined(self, call: RowsCall, binding: PageBinding) -> Sequence[bytes]:
-        """A page whose rows the source gives as one text: what it costs here does not grow with them."""
-        page = call.page
+        """A page whose rows the source gives as one text: what it costs here does not grow with them.
+
+        Of few rows each has its own, which is less work for the source.
+        """
+        page, few = call.page, binding.size < JOINED_FROM
         assert page is not None
-        extra = await self._keysets(call.keysets)
-        query = call.variant(binding.after, binding.before, joined=True)
+        extra = await self._keysets(call.keysets) if call.keysets else dict(self.arguments)
+        query = call.variant(binding.after, binding.before, joined=not few)
         _bind(page, binding, binding.size, extra)
         total = None
         if call.total is None:
-            ((text, count),) = await self._fetch(query, extra)
+            rows = await self._fetch(query, extra)
         else:
-            ((text, count),), totals = await asyncio.gather(self._fetch(query, extra), self._fetch(call.total, extra))
+            rows, totals = await asyncio.gather(self._fetch(query, extra), self._fetch(call.total, extra))
             total = totals[0][0]
+        text, count = (",".join([row[0] for row in rows]).encode(), len(rows)) if few else rows[0]
         self._count(call.resource.code, count)
         if call.grants:
             self.meter.count(call, count)
@@ -501,17 +505,6 @@ def _no_rows(query: SourceQuery) -> Row:
         else None
         for output in query.outputs
     )
-
-
-def _top(answer: Called) -> "Sequence[RowsCall | AggregateCall | CubeCall]":
-    """The calls of an answer that hang below no other call."""
-    match answer:
-        case RowsCall() | AggregateCall() | CubeCall():
-            return (answer,)
-        case LookupCall(call=call) | NodeCall(call=call):
-            return (call,)
-        case EntitiesCall(calls=entities):
-            return [entity.call for entity in entities.values() if entity.call is not None]
 
 
 def _key_of(row: Row, offset: int) -> Any:

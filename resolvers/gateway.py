@@ -6,6 +6,7 @@ import time
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, TypeVar
 
 import orjson
@@ -21,7 +22,7 @@ from authz.visible import VisibleRelation
 from authz.words import Language
 from connectors.lines import CALLER, Caller
 from connectors.pool import SourcePool
-from resolvers.caches import Decisions, Plans, Recent
+from resolvers.caches import Chosen, Decisions, Plans, Recent, decided_for
 from resolvers.cells import Refused
 from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
@@ -29,7 +30,7 @@ from resolvers.execution import Delivered, Execution
 from resolvers.exporting import Export, Exports, Steps
 from resolvers.introspection import SCHEMA_FIELDS, SchemaAnswers, sdl_parts, together
 from resolvers.limits import Limits
-from resolvers.messages import STATUS, Messages
+from resolvers.messages import STATUS
 from resolvers.metering import exhausted
 from resolvers.plan import Plan
 from resolvers.planner import Planning
@@ -163,6 +164,7 @@ class Gateway:
             schema,
             Documents(schema.graphql, limits),
             Plans(limits.plans_cached),
+            Chosen(limits.decisions_cached),
             Recent(limits.plans_cached),
             SchemaAnswers(schema),
         )
@@ -181,7 +183,7 @@ class Gateway:
 
     async def execute(self, request: GraphQLRequest) -> GraphQLResponse:
         """Answers `request`. Every failure that can be foreseen is a typed error; nothing leaves without its record."""
-        return await self._execute(request, None)
+        return await self._asked(request, self._answer)
 
     def streams(self, request: GraphQLRequest) -> bool:
         """Whether `request` is for `subscribe`: a subscription, where this gateway has the feed of changes."""
@@ -208,7 +210,6 @@ class Gateway:
     ) -> A | GraphQLResponse:
         """What `answer` gives, or the response to whatever refuses the operation, with its record."""
         began = time.perf_counter()
-        language: Language = "zh" if request.language == "zh" else "en"
         try:
             moment = await self._replica.confirm()
             principal = as_of(moment.snapshot, request.principal)
@@ -217,22 +218,23 @@ class Gateway:
             CALLER.set(Caller(request.principal.department.code))
         except TanglaiError as error:
             return answer_refused([bare(error, request.request_id)], error.code)
-        served = await self._serve(moment.snapshot)
-        messages = Messages(moment.snapshot, language, request.request_id)
-        context = Context(request, began, moment, served, messages, stream, kind=kind)
+        served = self._served
+        if served is None or served.schema.snapshot is not moment.snapshot:
+            served = await self._serve(moment.snapshot)
+        context = Context(request, began, moment, served, stream, kind=kind)
         try:
             return await answer(context)
         except Refusal as refusal:
             return await self._refuse(context, refusal)
         except InvalidDocument as invalid:
-            return answer_refused([messages.invalid(error) for error in invalid.errors], ErrorCode.BAD_INPUT)
+            return answer_refused([context.messages.invalid(error) for error in invalid.errors], ErrorCode.BAD_INPUT)
         except Refused as refused:
-            denied = messages.denial(refused.denial, refused.at, path=False)
+            denied = context.messages.denial(refused.denial, refused.at, path=False)
             return await self._refuse(context, Refusal((denied,), refused.denial.code))
         except WriteByGet as failure:
-            return GraphQLResponse(orjson.dumps({"errors": [messages.error(failure)]}), False, 405)
+            return GraphQLResponse(orjson.dumps({"errors": [context.messages.error(failure)]}), False, 405)
         except TanglaiError as failure:
-            return await self._refuse(context, Refusal((messages.error(failure),), failure.code))
+            return await self._refuse(context, Refusal((context.messages.error(failure),), failure.code))
 
     async def _answer(self, context: Context) -> GraphQLResponse:
         refuse_denials = refuses_denials(context.request.extensions)
@@ -264,19 +266,19 @@ class Gateway:
             raise WriteByGet
         if operation.kind is OperationType.SUBSCRIPTION and context.stream is None:
             raise BadInput("subscriptions need a connection that can carry them")
-        schema = context.served.schema.graphql
+        schema, principal = context.served.schema.graphql, request.principal
         coerced = coerce_variables(schema, operation, request.variables)
         slotted = self._slotter.slot(operation.types, coerced)
-        grants = await self._replica.grants(request.principal.department.code, snapshot)
-        visible = self._decisions.visible(self._asking(context, grants))
-        collector = Collector(schema, document.fragments, slotted.values)
+        grants = await self._replica.grants(principal.department.code, snapshot)
         key = (operation, slotted.shape)
         roots = context.served.roots.get(key)
         if roots is None:
-            roots = self._roots(context, collector, slotted)
+            roots = self._roots(context, Collector(schema, document.fragments, slotted.values), slotted)
             context.served.roots.put(key, roots)
         context.paths = roots.paths
-        return Read(document, operation, slotted, collector, visible, grants, roots)
+        decisions = partial(self._visible, context, grants)
+        who = decided_for(principal, context.purpose)
+        return Read(document, operation, slotted, schema, who, grants, roots, decisions)
 
     async def _prepare(
         self, context: Context, read: Read, refuse_denials: bool, execute: Callable[..., E]
@@ -290,7 +292,7 @@ class Gateway:
         short: frozenset[str] = frozenset()
         try:
             while True:
-                plan = self._plan(context, read, exhausted(read.visible, short, snapshot))
+                plan = self._plan(context, read, short)
                 context.uses = plan.used
                 if refuse_denials and plan.errors:
                     errors = tuple(context.messages.denial(e.denial, e.at, path=False) for e in plan.errors)
@@ -329,6 +331,9 @@ class Gateway:
         if self._quotas is None:
             raise PolicyUnavailable("quotas are counted nowhere")
         return self._quotas.reservation(day_of(moment.now))
+
+    def _visible(self, context: Context, grants: tuple[Grant, ...]) -> Callable[[Resource], VisibleRelation]:
+        return self._decisions.visible(self._asking(context, grants))
 
     def _asking(self, context: Context, grants: tuple[Grant, ...]) -> Asking:
         """Everything that the decisions of this request depend on."""
@@ -383,9 +388,15 @@ class Gateway:
             self._id_kind,
         )
 
-    def _plan(self, context: Context, read: Read, visible: Callable[[Resource], VisibleRelation]) -> Plan:
-        """The cached plan, or a new one."""
-        plans, resources = context.served.plans, context.moment.snapshot.resources
+    def _plan(self, context: Context, read: Read, short: frozenset[str]) -> Plan:
+        """The plan without the grants that are `short`: the one that was chosen before, a cached one, or a new one."""
+        served, snapshot = context.served, context.moment.snapshot
+        chosen, who = served.chosen, (read.operation, read.slotted.shape, read.who)
+        plan = chosen.get(who, read.grants, context.moment.now) if not short else None
+        if plan is not None:
+            return plan
+        plans, resources = served.plans, snapshot.resources
+        visible = exhausted(read.visible, short, snapshot)
         key = (read.document.hash, read.operation.name, read.slotted.shape)
         plan = plans.find(key, resources, visible)
         if plan is None:
@@ -393,6 +404,8 @@ class Gateway:
             context.uses = Uses(planning)
             plan = plan_operation(planning, root_type(context.served.schema, read.operation), read.roots.planned)
             plans.keep(key, plan, resources, visible)
+        if not short:
+            chosen.put(who, plan, read.grants, resources, visible)
         return plan
 
     async def _fixed(self, context: Context, read: Read) -> ExecutionResult | None:
@@ -456,19 +469,21 @@ class Gateway:
         delivered: Delivered | None,
         rest: ExecutionResult | None,
     ) -> GraphQLResponse:
-        messages = context.messages
         errors: list[dict[str, Any]] = []
         values: dict[str, Sequence[bytes]] = {}
         broken = long = False
         if plan is not None and delivered is not None:
-            errors += [messages.denial(e.denial, e.at) for e in plan.errors]
-            errors += [messages.failure(f) for f in delivered.failures]
+            codes: list[ErrorCode] = []
+            if plan.errors or delivered.failures:
+                messages = context.messages
+                errors += [messages.denial(e.denial, e.at) for e in plan.errors]
+                errors += [messages.failure(f) for f in delivered.failures]
+                codes = [e.denial.code for e in plan.errors] + [f.error.code for f in delivered.failures]
             values.update(delivered.roots)
             context.rows = delivered.rows
-            codes = [e.denial.code for e in plan.errors] + [f.error.code for f in delivered.failures]
-            outcome = Outcome.PARTIAL if codes else Outcome.ALLOWED
-            await self._record(context, outcome, codes)
+            await self._record(context, Outcome.PARTIAL if codes else Outcome.ALLOWED, codes)
         if rest is not None:
+            messages = context.messages
             for error in rest.errors or ():
                 if error.original_error is not None and not isinstance(error.original_error, TanglaiError):
                     _log.error("fixed part failed", exc_info=error.original_error)
@@ -488,7 +503,7 @@ class Gateway:
             parts.append(b"}" if len(parts) > 1 else b"{}")
         if errors:
             parts += (b',"errors":', orjson.dumps(errors))
-        parts += (b',"extensions":', orjson.dumps(extensions(context, plan)), b"}")
+        parts += (b',"extensions":', extensions(context, plan), b"}")
         return LongResponse(tuple(parts), True, 200) if long else GraphQLResponse(b"".join(parts), True, 200)
 
     async def _refuse(self, context: Context, refusal: Refusal) -> GraphQLResponse:

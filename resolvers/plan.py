@@ -3,10 +3,12 @@
 A plan holds no values of a request: those come as arguments by slot path. `explain()` prints it.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, TypeAlias
+
+import orjson
 
 from authz.cubes import CubeRule
 from authz.denial import Denial
@@ -443,6 +445,8 @@ class ObjectShape:
     fields: "tuple[tuple[str, Answer], ...]"
 
 
+Top: TypeAlias = RowsCall | AggregateCall | CubeCall
+Paged: TypeAlias = tuple[tuple[RowsCall, Page], ...]
 Called: TypeAlias = RowsCall | LookupCall | AggregateCall | CubeCall | NodeCall | EntitiesCall
 """What takes a source call, or several."""
 
@@ -492,9 +496,20 @@ class Plan:
         return tuple(piece for _, pieces in self.pieces for piece in pieces if not isinstance(piece, bytes))
 
     @cached_property
+    def tops(self) -> tuple[tuple[Called, tuple[tuple[Top, Paged], ...]], ...]:
+        """Of each of `called` the calls that it may make first, each with every call from there on that has a page."""
+        return tuple((answer, tuple((top, tuple(_paged(top))) for top in _top(answer))) for answer in self.called)
+
+    @cached_property
     def used(self) -> Mapping[str, tuple[str, ...]]:
         """`uses` with the names in order."""
         return {code: tuple(sorted(names)) for code, names in self.uses.items()}
+
+    @cached_property
+    def told(self) -> bytes:
+        """What every response tells of it: the last members of `extensions`, as JSON."""
+        told: bytes = orjson.dumps({"grants": self.grants, "masked": self.masked, "partial": self.partial})
+        return told[1:]
 
     def explain(self) -> str:
         """The plan in lines, for golden cases and for people."""
@@ -504,6 +519,23 @@ class Plan:
         for error in self.errors:
             lines.append(f"error {error.denial.code} at {error.at}")
         return "\n".join(lines)
+
+
+def _top(answer: Called) -> Sequence[Top]:
+    """The calls of an answer that hang below no other call."""
+    match answer:
+        case RowsCall() | AggregateCall() | CubeCall():
+            return (answer,)
+        case LookupCall(call=call) | NodeCall(call=call):
+            return (call,)
+        case EntitiesCall(calls=entities):
+            return [entity.call for entity in entities.values() if entity.call is not None]
+
+
+def _paged(top: Top) -> Iterator[tuple[RowsCall, Page]]:
+    for call in calls(top):
+        if isinstance(call, RowsCall) and call.page is not None:
+            yield call, call.page
 
 
 def check_needle(needle: str, at: At) -> None:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 import orjson
-from graphql import GraphQLObjectType, SelectionSetNode
+from graphql import GraphQLObjectType, GraphQLSchema, SelectionSetNode
 
 from authz.visible import VisibleRelation
-from resolvers.caches import Plans, Recent
+from resolvers.caches import Chosen, Plans, Recent
 from resolvers.document import Document, Documents, Operation
 from resolvers.execution import Execution
 from resolvers.introspection import SchemaAnswers
@@ -52,6 +52,7 @@ class Served:
     schema: UnifiedSchema
     documents: Documents
     plans: Plans
+    chosen: Chosen
     roots: "Recent[tuple[Operation, tuple[Any, ...]], Roots]"
     answers: SchemaAnswers
 
@@ -64,7 +65,6 @@ class Context:
     began: float
     moment: Moment
     served: Served
-    messages: Messages
     stream: Stream | None
     purpose: str | None = None
     document: Document | None = None
@@ -76,21 +76,44 @@ class Context:
     kind: str = "text"
     export: str | None = None
 
+    @property
+    def messages(self) -> Messages:
+        """Writes its errors."""
+        request = self.request
+        return Messages(self.moment.snapshot, "zh" if request.language == "zh" else "en", request.request_id)
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(slots=True)
 class Read:
-    """An operation that is read: what it selects, and what its principal is shown."""
+    """An operation that is read: what it selects, and what its principal is shown.
+
+    `who` is all of the principal that decisions depend on, purpose included. `decisions` gives the decision function.
+    """
 
     document: Document
     operation: Operation
     slotted: SlottedVariables
-    collector: Collector
-    visible: Callable[[Resource], VisibleRelation]
+    schema: GraphQLSchema
+    who: tuple[Any, ...]
     grants: tuple[Grant, ...]
     roots: Roots
+    decisions: Callable[[], Callable[[Resource], VisibleRelation]]
+    _visible: Callable[[Resource], VisibleRelation] | None = None
+
+    @property
+    def visible(self) -> Callable[[Resource], VisibleRelation]:
+        """What is shown of a resource; taken once."""
+        if self._visible is None:
+            self._visible = self.decisions()
+        return self._visible
+
+    @property
+    def collector(self) -> Collector:
+        """Reads its selections."""
+        return Collector(self.schema, self.document.fragments, self.slotted.values)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Prepared(Generic[E]):
     """A plan that may run now."""
 
@@ -156,15 +179,12 @@ def replace_selections(operation: Operation, nodes: Sequence[Any]) -> Any:
     )
 
 
-def extensions(context: Context, plan: Plan | None) -> dict[str, Any]:
-    """The entry `extensions` of a response."""
-    told: dict[str, Any] = {"requestId": context.request.request_id}
-    if plan is not None:
-        told["purpose"] = context.purpose
-        told["grants"] = plan.grants
-        told["masked"] = plan.masked
-        told["partial"] = plan.partial
-    return told
+def extensions(context: Context, plan: Plan | None) -> bytes:
+    """The entry `extensions` of a response, as JSON."""
+    request_id = orjson.dumps(context.request.request_id)
+    if plan is None:
+        return b'{"requestId":%b}' % request_id
+    return b'{"requestId":%b,"purpose":%b,%b' % (request_id, orjson.dumps(context.purpose), plan.told)
 
 
 def text_hash(text: str) -> str:

@@ -367,7 +367,7 @@ PLANS = (
         "quota-reserved-for-one-parent",
         "case 35: reserved is the page size times that of the parents",
         "resolvers/execution.py",
-        "return own + sum(self._bound(child, own, metered) for child in call.children)",
-        "return own + sum(self._bound(child, 1, metered) for child in call.children)",
+        "return own + sum([self._bound(child, own, metered) for child in call.children])",
+        "return own + sum([self._bound(child, 1, metered) for child in call.children])",
     ),
 )

@@ -9,7 +9,7 @@ from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
 from tanglai.catalogue.model import Snapshot
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class GraphQLRequest:
     """One operation as it came in, its principal verified. `purpose` is the `Purpose` header."""
 

@@ -99,7 +99,9 @@ class Node:
 
     async def snapshot(self) -> Snapshot:
         """The confirmed snapshot, for identity."""
-        return (await self.moment()).snapshot
+        if self._replica is None:
+            raise _not_started()
+        return await self._replica.snapshot()
 
     async def moment(self) -> Moment:
         """What a request decides by now."""

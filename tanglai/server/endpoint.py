@@ -12,7 +12,7 @@ import re
 import secrets
 import time
 import zlib
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Iterator
 from functools import partial
 
 from starlette.types import Receive, Scope, Send
@@ -343,7 +343,17 @@ def request_id(given: bytes | None) -> str:
     """The client's `X-Request-Id` when it is 8 to 64 plain characters, else a new one."""
     if given is not None and _REQUEST_ID.fullmatch(given):
         return given.decode("ascii")
-    return secrets.token_hex(16)
+    return next(_NEW_IDS)
+
+
+def _random_ids() -> Iterator[str]:
+    # The system is asked for the randomness of many at once; from the first one on, which is after any fork.
+    while True:
+        digits = secrets.token_hex(16 * 256)
+        yield from (digits[start : start + 32] for start in range(0, len(digits), 32))
+
+
+_NEW_IDS = _random_ids()
 
 
 def purpose(given: bytes | None) -> str | None:

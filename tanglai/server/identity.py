@@ -225,11 +225,28 @@ class Entrance:
 
     def __init__(self, verifier: TokenVerifier, snapshot: Callable[[], Awaitable[Snapshot]]) -> None:
         self._verifier, self._snapshot = verifier, snapshot
+        self._admitted: OrderedDict[str, tuple[Claims, Principal]] = OrderedDict()
 
     async def admit(self, token: str) -> tuple[Principal, Claims]:
-        """Who holds `token`. Raises TanglaiError UNAUTHENTICATED, NOT_A_DEPARTMENT or POLICY_UNAVAILABLE."""
+        """Who holds `token`. Raises TanglaiError UNAUTHENTICATED, NOT_A_DEPARTMENT or POLICY_UNAVAILABLE.
+
+        INVARIANT: a principal is used again only for the very claims it was made from and the very department: an
+        active one, which the confirmed snapshot still has.
+        """
         claims = await self._verifier.verify(token)
-        return principal_from_claims(claims, await self._snapshot()), claims
+        snapshot = await self._snapshot()
+        known = self._admitted.get(token)
+        if (
+            known is not None
+            and known[0] is claims
+            and known[1].department is snapshot.departments.get(claims.department)
+        ):
+            return known[1], claims
+        principal = principal_from_claims(claims, snapshot)
+        self._admitted[token] = claims, principal
+        if len(self._admitted) > CACHED_TOKENS:
+            self._admitted.popitem(last=False)
+        return principal, claims
 
 
 def bearer(values: list[str]) -> str:

@@ -14,11 +14,12 @@ from tanglai.catalogue.errors import ErrorCode
 from tanglai.server.refusals import Refusal
 
 MAX_NESTING = 100
-_UNSURE = re.compile(rb'"[ \t\r\n]+:|[0-9]{19}')  # a name apart from its colon, an integer of more than 64 bits
+_SPACED = re.compile(rb'"[ \t\r\n]+:')
+_WIDE = 2.0**63  # integers of 64 bits are read as such, signed or not
 _NAMES = frozenset({"query", "operationName", "variables", "extensions"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Parameters:
     """What a client asks; `variables` and `extensions` are JSON objects, empty when not given."""
 
@@ -104,7 +105,7 @@ def strict_json(text: bytes, what: str) -> Any:
         value = orjson.loads(text)  # stricter than json on encoding, surrogates and numbers
         # INVARIANT: the quick reading stands only where every name in the text became a member: `":` is counted as
         # often as there are members, so none was dropped for another of its name, and no integer became a float.
-        if _UNSURE.search(text) is not None or text.count(b'":') != _members(value):
+        if text.count(b'":') != _members(value) or _apart(text):
             value = json.loads(text, object_pairs_hook=_unique, parse_float=_finite)
     except _Twice as error:
         raise Refusal(400, f"{what} holds a name twice in one object") from error
@@ -120,15 +121,26 @@ class _Twice(Exception):
 
 
 def _members(value: Any) -> int:
+    """How many members the objects in `value` have; -1 where a number may be an integer that became a float."""
     count, rest = 0, [value]
     while rest:
         one = rest.pop()
-        if type(one) is dict:
+        kind = type(one)
+        if kind is dict:
             count += len(one)
             rest.extend(one.values())
-        elif type(one) is list:
+        elif kind is list:
             rest.extend(one)
+        elif kind is float and not -_WIDE < one < _WIDE:
+            return -1
     return count
+
+
+def _apart(text: bytes) -> bool:
+    """Whether a name may stand apart from its colon."""
+    if b'" ' in text or b'"\n' in text or b'"\r' in text or b'"\t' in text:
+        return _SPACED.search(text) is not None
+    return False
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

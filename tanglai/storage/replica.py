@@ -42,7 +42,7 @@ _STEADY: Clock = (
 )
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Moment:
     """What a request decides by. `now`, aware: the database's clock at the last confirmation plus the time since.
 
@@ -148,14 +148,25 @@ class Replica:
         shared by all who wait for it, and the reading of a newer catalogue. Cancelling a caller cancels nothing for
         others. Raises PolicyUnavailable, within about 3 s, where the database cannot be asked.
         """
-        came = self._clock()
-        while True:
-            confirmed = self._confirmed
-            if confirmed is not None and confirmed.began > came - self._fresh and confirmed.began >= self._doubted:
-                passed = timedelta(seconds=self._clock() - confirmed.began)
-                return Moment(confirmed.snapshot, confirmed.grants, confirmed.now + passed)
-            # One that is under way may have begun too early for this request; then the loop asks again.
+        confirmed = self._confirmed_at(came := self._clock())
+        while confirmed is None:
+            # One that is under way may have begun too early for this request; then it is asked again.
             await self._confirm_shared()
+            confirmed = self._confirmed_at(came)
+        passed = timedelta(seconds=self._clock() - confirmed.began)
+        return Moment(confirmed.snapshot, confirmed.grants, confirmed.now + passed)
+
+    async def snapshot(self) -> Snapshot:
+        """The catalogue alone, confirmed as by `confirm`."""
+        confirmed = self._confirmed_at(self._clock())
+        return confirmed.snapshot if confirmed is not None else (await self.confirm()).snapshot
+
+    def _confirmed_at(self, came: float) -> "_Confirmed | None":
+        """The last confirmation, where a request that came at `came` may be decided by it."""
+        confirmed = self._confirmed
+        if confirmed is None or confirmed.began <= came - self._fresh or confirmed.began < self._doubted:
+            return None
+        return confirmed
 
     def doubt(self) -> None:
         """Decide nothing more by what is known now: this worker has just changed something itself."""

@@ -102,6 +102,6 @@ async def visit(browser: Browser, platform: Platform, *, quiet: bool = True, **p
         await visited.open()
         yield visited
         assert visited.foreign == []
-        assert not quiet or visited.problems == []
+        assert not quiet or visited.problems == [], visited.problems
     finally:
         await context.close()

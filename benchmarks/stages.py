@@ -22,7 +22,6 @@ from typing import Any
 
 import uvicorn
 import uvloop
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from benchmarks.speed.cases import CASES
@@ -49,6 +48,7 @@ from tanglai.server.endpoint import GraphQLEndpoint
 from tanglai.server.identity import Entrance
 from tanglai.server.memory import kept_still
 from tanglai.server.observations import Observations
+from tanglai.server.protocol import JoiningProtocol
 from tanglai.storage.quota_ledger import Reservation
 from tanglai.storage.replica import Replica
 
@@ -341,7 +341,7 @@ async def _server(calls: Sequence[Call], size: int) -> float:
 
     config = uvicorn.Config(app, http="httptools", ws="none", lifespan="off", log_config=None, access_log=False)
     config.load()
-    protocol = HttpToolsProtocol(config, ServerState(), {}, loop)
+    protocol = JoiningProtocol(config, ServerState(), {}, loop)
     protocol.connection_made(_Nowhere())
     took = []
     for call in calls:

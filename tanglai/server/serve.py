@@ -9,6 +9,7 @@ from starlette.types import ASGIApp
 
 from tanglai.server.app import Application
 from tanglai.server.observations import Observations
+from tanglai.server.protocol import JoiningProtocol
 from tanglai.server.settings import Settings
 from tanglai.server.starting import StartError as StartError
 from tanglai.server.starting import url_of
@@ -36,7 +37,7 @@ class Server(uvicorn.Server):
                 app,
                 host=settings.host,
                 port=settings.port,
-                http="httptools",
+                http=JoiningProtocol,
                 ws="websockets-sansio",
                 ws_max_size=settings.max_body_bytes,
                 ws_per_message_deflate=False,

@@ -1,0 +1,86 @@
+"""How responses leave."""
+
+import asyncio
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+from tanglai.server.protocol import JoiningTransport
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
+
+
+class Packets(asyncio.Transport):
+    """Keeps what is written, write by write."""
+
+    def __init__(self) -> None:
+        super().__init__({"peername": ("192.0.2.1", 4)})
+        self.sent: list[bytes] = []
+        self.closed = False
+
+    def write(self, data: Any) -> None:
+        assert not self.closed
+        self.sent.append(bytes(data))
+
+    def writelines(self, list_of_data: Iterable[Any]) -> None:
+        self.write(b"".join(list_of_data))
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def packets() -> Packets:
+    return Packets()
+
+
+@pytest.fixture
+async def transport(packets: Packets) -> JoiningTransport:
+    return JoiningTransport(packets, asyncio.get_running_loop())
+
+
+async def test_head_and_body_are_one_packet(packets: Packets, transport: JoiningTransport) -> None:
+    for _ in range(2):
+        transport.write(HEAD)
+        transport.write(b"body")
+    await asyncio.sleep(0)
+    assert packets.sent == [HEAD + b"body"] * 2
+
+
+async def test_what_follows_leaves_at_once(packets: Packets, transport: JoiningTransport) -> None:
+    for part in (HEAD, b"one", b"two", b"three"):
+        transport.write(part)
+    assert packets.sent == [HEAD + b"one", b"two", b"three"]
+
+
+async def test_a_head_alone_does_not_wait(packets: Packets, transport: JoiningTransport) -> None:
+    """Events may come much later; their client is told at once that it is connected."""
+    transport.write(HEAD)
+    assert packets.sent == []
+    await asyncio.sleep(0)
+    assert packets.sent == [HEAD]
+    transport.write(b"event")
+    assert packets.sent == [HEAD, b"event"]
+
+
+async def test_a_body_that_looks_like_a_head_keeps_its_place(packets: Packets, transport: JoiningTransport) -> None:
+    for part in (HEAD, b"a", b"HTTP/1.1 is no head here", b"b"):
+        transport.write(part)
+    await asyncio.sleep(0)
+    assert b"".join(packets.sent) == HEAD + b"aHTTP/1.1 is no head hereb"
+
+
+async def test_nothing_is_lost_when_it_closes(packets: Packets, transport: JoiningTransport) -> None:
+    transport.write(HEAD)
+    transport.close()
+    await asyncio.sleep(0)
+    assert packets.sent == [HEAD]
+    assert packets.closed
+
+
+async def test_all_else_is_the_transport_s(packets: Packets, transport: JoiningTransport) -> None:
+    assert transport.get_extra_info("peername") == ("192.0.2.1", 4)
+    protocol = asyncio.Protocol()
+    with pytest.raises(NotImplementedError):  # which is what this one says
+        transport.set_protocol(protocol)

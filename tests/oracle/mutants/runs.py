@@ -74,7 +74,6 @@ RUNS = (
         CACHES,
         " or (found.valid_until is not None and found.valid_until <= now)",
         "",
-        leak=True,
     ),
     Mutant(
         "choice-for-former-grants",

@@ -5,18 +5,21 @@ from types import TracebackType
 
 
 class Deadline:
-    """As `asyncio.timeout`: the body of the `with` is cancelled after `seconds`, and ends with TimeoutError then."""
+    """As `asyncio.timeout`: the body of the `with` is cancelled after `seconds`, and ends with TimeoutError then.
 
-    __slots__ = ("_asked", "_late", "_seconds", "_task", "_timer")
+    `loop` is the one that runs.
+    """
 
-    def __init__(self, seconds: float) -> None:
-        self._seconds, self._late = seconds, False
+    __slots__ = ("_asked", "_late", "_loop", "_seconds", "_task", "_timer")
+
+    def __init__(self, seconds: float, loop: asyncio.AbstractEventLoop) -> None:
+        self._seconds, self._loop, self._late = seconds, loop, False
 
     def __enter__(self) -> None:
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task, self._asked = task, task.cancelling()
-        self._timer = asyncio.get_running_loop().call_later(self._seconds, self._over)
+        self._timer = self._loop.call_later(self._seconds, self._over)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None

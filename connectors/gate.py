@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from connectors.lines import CALLER, Lines, Waiter
+from connectors.loops import KeptLoop
 from connectors.protocol import SourceBusy, SourceTimeout, SourceUnavailable
 
 WAITING = 128
@@ -63,6 +64,7 @@ class Gate:
         "_due",
         "_key",
         "_lines",
+        "_loop",
         "_most",
         "_most_waiting",
         "_room",
@@ -79,6 +81,7 @@ class Gate:
         self._room = room
         room.add(self)
         self._lines = Lines()
+        self._loop = KeptLoop()
         self._timer: asyncio.TimerHandle | None = None
         self._due = False
         self.allowed = most
@@ -105,7 +108,7 @@ class Gate:
         waiter = self._line_up()
         if waiter is None:
             return timeout
-        loop = asyncio.get_running_loop()
+        loop = self._loop.get()
         until = loop.time() + timeout
         timer = loop.call_at(until, self._too_late, waiter)
         try:
@@ -169,7 +172,7 @@ class Gate:
             self._try_later()
             self.running += 1
             return None
-        waiter = Waiter(CALLER.get())
+        waiter = Waiter(CALLER.get(), self._loop.get())
         if not self._lines.waits(waiter):
             line = self._lines.in_line(waiter.line)
             if line and not self.allowed:

@@ -6,7 +6,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Caller:
     """An operation whose calls to sources are under way. However many calls of its wait, it is one that waits.
 
@@ -26,9 +26,9 @@ class Waiter:
 
     __slots__ = ("_line", "caller", "turn")
 
-    def __init__(self, caller: Caller | None) -> None:
+    def __init__(self, caller: Caller | None, loop: asyncio.AbstractEventLoop) -> None:
         self.caller: object = caller or self
-        self.turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self.turn: asyncio.Future[None] = loop.create_future()
         self._line = caller.line if caller is not None else ""
 
     @property

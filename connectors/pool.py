@@ -9,6 +9,7 @@ import orjson
 
 from connectors.failures import Fault, log_failure
 from connectors.gate import Gate, Room
+from connectors.loops import KeptLoop
 from connectors.protocol import Connector, ConnectorKind, SourceUnavailable
 from connectors.registry import KINDS
 from connectors.watched import Watched
@@ -55,13 +56,14 @@ class SourcePool:
         self._latest: dict[str, tuple[Source, _Open]] = {}
         self._closing: set[asyncio.Task[None]] = set()
         self._swept = 0.0
+        self._loop = KeptLoop()
 
     def connector(self, source: Source) -> Connector:
         """The open connector of `source`; for use now, not for keeping. Call it inside the event loop.
 
         Raises SourceUnavailable where the source's options cannot be, or its kind does not exist.
         """
-        now = asyncio.get_running_loop().time()
+        now = self._loop.get().time()
         known = self._latest.get(source.key)
         if known is not None and known[0] is source:
             known[1].used = now

@@ -16,6 +16,7 @@ from pydantic import AliasChoices, Field, field_validator
 from connectors.columns import tables
 from connectors.deadline import Deadline
 from connectors.failures import log_failure
+from connectors.loops import KeptLoop
 from connectors.options import Options, WaitingOptions, read
 from connectors.postgresql_catalog import introspect, table_facts
 from connectors.postgresql_pool import ConnectionPool
@@ -102,6 +103,7 @@ class PostgreSQLConnector:
         self.bounds = Bounds(options.pool.max, options.pool.waiting)
         self._dialect = PostgreSQLDialect()
         self._pool = ConnectionPool(self._connect, options.pool.max)
+        self._loop = KeptLoop()
         self._bounds: WeakKeyDictionary[Any, int] = WeakKeyDictionary()
         self._ending: set[asyncio.Task[None]] = set()
         self._facts: dict[tuple[str | None, str], tuple[float, TableFacts]] = {}
@@ -111,7 +113,7 @@ class PostgreSQLConnector:
         if query.links and not arguments[KEYS]:
             return []
         try:
-            with Deadline(timeout):
+            with Deadline(timeout, self._loop.get()):
                 try:
                     return await self._fetch(query, arguments, timeout)
                 except _CHANGED:  # the table may have changed since it was looked at
@@ -221,7 +223,7 @@ class PostgreSQLConnector:
     ) -> Statement:
         # Where the exact statement was needed once it is kept: it would be needed again.
         compiled = self._compiled.get(query)
-        now = asyncio.get_running_loop().time()
+        now = self._loop.get().time()
         if compiled is None or compiled.valid_until < now:
             compiled = await self._looked_at(query, compiled, timeout, now)
         limit, cap = query.limit, None

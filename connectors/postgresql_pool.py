@@ -9,6 +9,8 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+from connectors.loops import KeptLoop
+
 IDLE_SECONDS = 300.0
 _CLOSE_SECONDS = 5.0
 
@@ -19,6 +21,7 @@ class ConnectionPool:
     def __init__(self, connect: Callable[[], Awaitable[Any]], most: int) -> None:
         self._connect = connect
         self._most = most
+        self._loop = KeptLoop()
         self._size = 0  # connections, and places given to those who are opening one
         self._idle: deque[tuple[Any, float]] = deque()
         self._used: set[Any] = set()
@@ -39,7 +42,7 @@ class ConnectionPool:
         if self._size < self._most:
             self._size += 1
             return await self._opened()
-        turn: asyncio.Future[Any] = asyncio.get_running_loop().create_future()
+        turn: asyncio.Future[Any] = self._loop.get().create_future()
         self._waiting.append(turn)
         try:
             connection = await turn
@@ -68,7 +71,7 @@ class ConnectionPool:
             self._used.add(connection)
             turn.set_result(connection)
             return
-        loop = asyncio.get_running_loop()
+        loop = self._loop.get()
         self._idle.append((connection, loop.time()))
         if self._sweep is None:
             self._sweep = loop.call_later(IDLE_SECONDS, self._sweep_idle)

@@ -84,7 +84,7 @@ class Statement:
 
     def answers(self, fetched: Sequence[Sequence[Any]]) -> bool:
         """Whether what the driver gave for the text is the answer; if not, that of the exact statement is."""
-        return not any(
+        return not self.telling or not any(
             (value := row[place]) is not None and value.is_nan() for place in self.telling for row in fetched
         )
 

@@ -48,6 +48,7 @@ class _Entry:
 class AuditLog:
     """Writes records through one connection of `pool` that it keeps; what waits is written in one statement.
 
+    To be made inside the event loop.
     At most `queue` records wait; further callers wait for room. `patience` in seconds bounds the wait for room, for a
     connection and for a statement. `written`, `refused` and `waiting` count records, for the metrics.
     """
@@ -56,6 +57,7 @@ class AuditLog:
         self, pool: asyncpg.Pool, *, queue: int = QUEUE, batch: int = BATCH, patience: float = PATIENCE_SECONDS
     ) -> None:
         self._pool, self._batch, self._patience = pool, batch, patience
+        self._loop = asyncio.get_running_loop()
         self._room = asyncio.Semaphore(queue)
         self._entries: deque[_Entry] = deque()
         self._writer: asyncio.Task[None] | None = None
@@ -81,10 +83,10 @@ class AuditLog:
             await self._wait_for_room()
         else:
             await self._room.acquire()
-        entry = _Entry(row, asyncio.get_running_loop().create_future())
+        entry = _Entry(row, self._loop.create_future())
         self._entries.append(entry)
         if self._writer is None:
-            self._writer = asyncio.create_task(self._write_all(), name="audit-writer")
+            self._writer = self._loop.create_task(self._write_all(), name="audit-writer")
         await entry.written
 
     async def _wait_for_room(self) -> None:

@@ -42,6 +42,9 @@ class Counts:
         )
 
 
+_FIRST = datetime(1970, 1, 1, tzinfo=SHANGHAI)
+
+
 def bounded(quota: Quota | None) -> bool:
     """Whether `quota` bounds anything."""
     return quota is not None and not (quota.rows is None and quota.requests is None and quota.subjects is None)
@@ -49,4 +52,4 @@ def bounded(quota: Quota | None) -> bool:
 
 def day_of(moment: datetime) -> date:
     """The day of Asia/Shanghai in which `moment`, aware, lies: quotas are per such day."""
-    return moment.astimezone(SHANGHAI).date()
+    return date.fromordinal(_FIRST.toordinal() + (moment - _FIRST).days)

@@ -18,6 +18,7 @@ from functools import partial
 from starlette.types import Receive, Scope, Send
 
 from authz.principal import Principal
+from connectors.loops import KeptLoop
 from resolvers.requests import LongResponse
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server import parameters
@@ -60,6 +61,7 @@ class GraphQLEndpoint:
         self._gateway, self._entrance, self._settings = gateway, entrance, settings
         self._slots, self._subscriptions, self._observations = slots, subscriptions, observations
         self.streams = EventStreams(clock)
+        self._loop = KeptLoop()
         self._bodies = Shares(settings.max_concurrent)  # those that arrive in pieces: a slow client holds one
         self._origins = frozenset(origin.encode() for origin in settings.allowed_origins)
 
@@ -167,7 +169,7 @@ class GraphQLEndpoint:
             streams = gateway.streams(request)
         if streams:
             return await self._stream(exchange, request, receive, send)
-        with self._slots, Watch(receive, self._settings.request_seconds):
+        with self._slots, Watch(receive, self._settings.request_seconds, loop=self._loop.get()):
             return await gateway.execute(request)
 
     async def _stream(

@@ -64,19 +64,27 @@ class TooLate(Exception):
 class Watch:
     """Cancels the body of a `with` when the client leaves or `seconds` are over: it ends with ClientLeft or TooLate.
 
-    The watching starts after `after` seconds, so that a fast request costs one timer and no task.
+    The watching starts after `after` seconds, so that a fast request costs one timer and no task. `loop` is the one
+    that runs.
     """
 
     __slots__ = ("_after", "_loop", "_reason", "_receive", "_seconds", "_task", "_timer", "_watcher")
 
-    def __init__(self, receive: Receive, seconds: float, *, after: float = WATCH_AFTER_SECONDS) -> None:
+    def __init__(
+        self,
+        receive: Receive,
+        seconds: float,
+        *,
+        after: float = WATCH_AFTER_SECONDS,
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
         self._receive, self._seconds, self._after = receive, seconds, min(after, seconds)
+        self._loop = loop or asyncio.get_running_loop()
         self._reason: type[Exception] | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     def __enter__(self) -> Self:
-        self._loop = asyncio.get_running_loop()
-        task = asyncio.current_task()
+        task = asyncio.current_task(self._loop)
         assert task is not None
         self._task = task
         self._timer = self._loop.call_later(self._after, self._begin)

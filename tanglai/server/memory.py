@@ -20,6 +20,9 @@ SLOW_SECONDS = 0.01
 SWITCH_SECONDS = 0.0005
 """A thread that computes gives way to one that waits after so long: schemas are built while requests are answered."""
 
+YOUNG = 2_500
+"""So many new objects are looked through at once: the interpreter's 700 are made by a few requests under way."""
+
 ROOM = 2_000_000
 """So many objects, and as many again as at the start, may be set aside before all of them are looked through."""
 
@@ -41,6 +44,7 @@ class Keeper:
         gc.collect()
         self._room = ROOM + self._set_aside()
         gc.collect()  # the next full collection comes when a quarter of what this one finds has been added
+        gc.set_threshold(YOUNG, *gc.get_threshold()[1:])
         gc.enable()
 
     def collected(self, phase: str, told: dict[str, Any]) -> None:
@@ -67,7 +71,7 @@ class Keeper:
 @contextmanager
 def kept_still() -> Iterator[Keeper]:
     """Threads and collections as a node needs them: no collection while it starts, short ones from `settle` on."""
-    keeper, interval = Keeper(), sys.getswitchinterval()
+    keeper, interval, thresholds = Keeper(), sys.getswitchinterval(), gc.get_threshold()
     sys.setswitchinterval(SWITCH_SECONDS)
     gc.disable()
     gc.callbacks.append(keeper.collected)
@@ -76,5 +80,6 @@ def kept_still() -> Iterator[Keeper]:
     finally:
         gc.callbacks.remove(keeper.collected)
         sys.setswitchinterval(interval)
+        gc.set_threshold(*thresholds)
         gc.enable()
         gc.unfreeze()  # else what is in a cycle outlives the interpreter, and DuckDB's modules complain of it

@@ -25,7 +25,7 @@ from tanglai.storage.errors import PolicyUnavailable
 T = TypeVar("T")
 _log = logging.getLogger(__name__)
 
-AHEAD = 32
+AHEAD = 128
 """A block covers at most so many operations like the one that takes it,"""
 SHARE = 16
 """and at most this part of what is left, so that workers do not hold much from each other when little is left."""

@@ -2,7 +2,6 @@
 
 import json
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
@@ -14,7 +13,6 @@ from tanglai.catalogue.errors import ErrorCode
 from tanglai.server.refusals import Refusal
 
 MAX_NESTING = 100
-_SPACED = re.compile(rb'"[ \t\r\n]+:')
 _WIDE = 2.0**63  # integers of 64 bits are read as such, signed or not
 _NAMES = frozenset({"query", "operationName", "variables", "extensions"})
 
@@ -103,9 +101,9 @@ def strict_json(text: bytes, what: str) -> Any:
     """
     try:
         value = orjson.loads(text)  # stricter than json on encoding, surrogates and numbers
-        # INVARIANT: the quick reading stands only where every name in the text became a member: `":` is counted as
-        # often as there are members, so none was dropped for another of its name, and no integer became a float.
-        if text.count(b'":') != _members(value) or _apart(text):
+        # INVARIANT: the quick reading stands only where it has as many strings as the text, so that no member was
+        # dropped for another of its name, and where no integer became a float.
+        if _quotes(text) != 2 * _strings(value):
             value = json.loads(text, object_pairs_hook=_unique, parse_float=_finite)
     except _Twice as error:
         raise Refusal(400, f"{what} holds a name twice in one object") from error
@@ -120,13 +118,15 @@ class _Twice(Exception):
     pass
 
 
-def _members(value: Any) -> int:
-    """How many members the objects in `value` have; -1 where a number may be an integer that became a float."""
+def _strings(value: Any) -> int:
+    """How many strings stand in the JSON of `value`, names included; -1 where an integer may have become a float."""
     count, rest = 0, [value]
     while rest:
         one = rest.pop()
         kind = type(one)
-        if kind is dict:
+        if kind is str:
+            count += 1
+        elif kind is dict:
             count += len(one)
             rest.extend(one.values())
         elif kind is list:
@@ -136,11 +136,11 @@ def _members(value: Any) -> int:
     return count
 
 
-def _apart(text: bytes) -> bool:
-    """Whether a name may stand apart from its colon."""
-    if b'" ' in text or b'"\n' in text or b'"\r' in text or b'"\t' in text:
-        return _SPACED.search(text) is not None
-    return False
+def _quotes(text: bytes) -> int:
+    """How many quotation marks begin or end a string in `text`, JSON; -1 where counting does not tell."""
+    if b"\\" not in text:
+        return text.count(b'"')
+    return -1 if b"\\\\" in text else text.count(b'"') - text.count(b'\\"')
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

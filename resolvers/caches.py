@@ -49,13 +49,14 @@ class _Decided:
     relation: VisibleRelation
     snapshot: Snapshot
     grants: tuple[Grant, ...]
+    since: datetime
 
 
 class Decisions:
     """Visible relations by (department, roles, scopes, purpose, resource), each for one snapshot and one grant set.
 
     INVARIANT: an entry is used only for the very snapshot and the very tuple of grants it was decided by (the replica
-    gives the same tuple while nothing changed), and only before the moment at which a grant starts or ends.
+    gives the same tuple while nothing changed), and only from that moment on until a grant starts or ends.
     """
 
     def __init__(self, size: int) -> None:
@@ -80,11 +81,12 @@ class Decisions:
             kept is not None
             and kept.snapshot is asking.snapshot
             and kept.grants is asking.grants
+            and kept.since <= asking.now
             and (kept.relation.valid_until is None or asking.now < kept.relation.valid_until)
         ):
             return kept.relation
         relation = decide(asking, resource)
-        self._kept.put(key, _Decided(relation, asking.snapshot, asking.grants))
+        self._kept.put(key, _Decided(relation, asking.snapshot, asking.grants, asking.now))
         return relation
 
 
@@ -92,6 +94,7 @@ class Decisions:
 class _Chosen:
     plan: Plan
     grants: tuple[Grant, ...]
+    since: datetime
     valid_until: datetime | None
 
 
@@ -99,7 +102,7 @@ class Chosen:
     """Which plan is somebody's, by the operation's shape and all of a principal that decisions depend on.
 
     INVARIANT: kept for one snapshot; as decisions, an entry is used only for the very tuple of grants that it was
-    chosen by, and only before a grant starts or ends on which a decision for the plan rests.
+    chosen by, and only from then on until a grant starts or ends on which a decision for the plan rests.
     """
 
     def __init__(self, size: int) -> None:
@@ -107,7 +110,9 @@ class Chosen:
 
     def get(self, key: Hashable, grants: tuple[Grant, ...], now: datetime) -> Plan | None:
         found = self._kept.get(key)
-        if found is None or found.grants is not grants or (found.valid_until is not None and found.valid_until <= now):
+        if found is None or found.grants is not grants or now < found.since:
+            return None
+        if found.valid_until is not None and found.valid_until <= now:
             return None
         return found.plan
 
@@ -116,12 +121,13 @@ class Chosen:
         key: Hashable,
         plan: Plan,
         grants: tuple[Grant, ...],
+        now: datetime,
         resources: Mapping[str, Resource],
         visible: Callable[[Resource], VisibleRelation],
     ) -> None:
-        """`visible` took the decisions for `plan`, by `grants`."""
+        """`visible` took the decisions for `plan`, by `grants` at `now`."""
         ends = [visible(resources[code]).valid_until for code in plan.resources]
-        self._kept.put(key, _Chosen(plan, grants, min((end for end in ends if end is not None), default=None)))
+        self._kept.put(key, _Chosen(plan, grants, now, min((end for end in ends if end is not None), default=None)))
 
 
 class Plans:

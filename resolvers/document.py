@@ -3,7 +3,7 @@
 import hashlib
 from collections import Counter, OrderedDict
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from graphql import (
@@ -32,17 +32,26 @@ from graphql import (
 )
 from graphql.execution.values import get_variable_values
 
+from resolvers.caches import Recent
 from resolvers.limits import Limits
 from tanglai.catalogue.errors import BadInput, ErrorCode, TanglaiError
+
+SHAPES = 16
+"""Shapes of variables of one operation whose root fields are kept."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Operation:
-    """One operation of a validated document."""
+    """One operation of a validated document.
+
+    `roots` are its root fields by the shape of its variables, of which `@skip` and `@include` are a part. They hold the
+    document, so they go with it.
+    """
 
     node: OperationDefinitionNode
     name: str | None
     types: Mapping[str, GraphQLInputType]
+    roots: "Recent[tuple[Any, ...], Any]" = field(default_factory=lambda: Recent(SHAPES))
 
     @property
     def kind(self) -> OperationType:
@@ -51,9 +60,10 @@ class Operation:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Document:
-    """A validated document. `hash` is the SHA-256 of its text, in hexadecimal digits."""
+    """A validated document. `hash` is the SHA-256 of its text, in hexadecimal digits, `size` that text's bytes."""
 
     hash: str
+    size: int
     node: DocumentNode
     operations: Mapping[str | None, Operation]
     fragments: Mapping[str, FragmentDefinitionNode]
@@ -82,12 +92,16 @@ class InvalidDocument(TanglaiError):
 
 
 class Documents:
-    """Documents of one schema, the least recently used dropped first."""
+    """Documents of one schema, the least recently used dropped first: beyond a number of them, and of bytes of text.
+
+    The tree of a document takes a hundred times its text.
+    """
 
     def __init__(self, schema: GraphQLSchema, limits: Limits) -> None:
         self._schema = schema
         self._limits = limits
         self._kept: OrderedDict[str, Document] = OrderedDict()
+        self._size = 0
 
     def document(self, text: str) -> Document:
         """The validated document of `text`. Raises InvalidDocument or LIMIT_EXCEEDED."""
@@ -97,8 +111,11 @@ class Documents:
             return found
         document = self._read(text)
         self._kept[text] = document
-        if len(self._kept) > self._limits.documents_cached:
-            self._kept.popitem(last=False)
+        self._size += document.size
+        while len(self._kept) > self._limits.documents_cached or (
+            self._size > self._limits.documents_cached_bytes and len(self._kept) > 1
+        ):
+            self._size -= self._kept.popitem(last=False)[1].size
         return document
 
     def _read(self, text: str) -> Document:
@@ -140,7 +157,7 @@ class Documents:
             if isinstance(definition, OperationDefinitionNode):
                 name = definition.name.value if definition.name else None
                 operations[name] = Operation(definition, name, self._types(definition))
-        return Document(hashlib.sha256(encoded).hexdigest(), node, operations, fragments)
+        return Document(hashlib.sha256(encoded).hexdigest(), len(encoded), node, operations, fragments)
 
     def _types(self, operation: OperationDefinitionNode) -> dict[str, GraphQLInputType]:
         types: dict[str, GraphQLInputType] = {}
@@ -261,11 +278,11 @@ def _bound_pairs(selection_set: SelectionSetNode, fragments: Mapping[str, Fragme
         for sets in layer:
             keys: Counter[str] = Counter()
             inner: dict[str, list[SelectionSetNode]] = {}
-            for field in (field for one in sets for field in _fields(one, fragments)):
-                key = field.alias.value if field.alias else field.name.value
+            for node in (node for one in sets for node in _fields(one, fragments)):
+                key = node.alias.value if node.alias else node.name.value
                 keys[key] += 1
-                if field.selection_set is not None:
-                    inner.setdefault(key, []).append(field.selection_set)
+                if node.selection_set is not None:
+                    inner.setdefault(key, []).append(node.selection_set)
             pairs += sum(count * (count - 1) // 2 for count in keys.values())
             if pairs > MAX_PAIRS:
                 raise exceeded("the document selects the same response keys too often")

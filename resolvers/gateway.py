@@ -22,7 +22,7 @@ from authz.visible import VisibleRelation
 from authz.words import Language
 from connectors.lines import CALLER, Caller
 from connectors.pool import SourcePool
-from resolvers.caches import Chosen, Decisions, Plans, Recent, decided_for
+from resolvers.caches import Chosen, Decisions, Plans, decided_for
 from resolvers.cells import Refused
 from resolvers.document import Documents, InvalidDocument, coerce_variables
 from resolvers.entities import BROKEN_KIND, ROW_KIND, node_kind
@@ -164,8 +164,7 @@ class Gateway:
             schema,
             Documents(schema.graphql, limits),
             Plans(limits.plans_cached),
-            Chosen(limits.decisions_cached),
-            Recent(limits.plans_cached),
+            Chosen(limits.plans_cached),
             SchemaAnswers(schema),
         )
 
@@ -270,11 +269,10 @@ class Gateway:
         coerced = coerce_variables(schema, operation, request.variables)
         slotted = self._slotter.slot(operation.types, coerced)
         grants = await self._replica.grants(principal.department.code, snapshot)
-        key = (operation, slotted.shape)
-        roots = context.served.roots.get(key)
+        roots: Roots | None = operation.roots.get(slotted.shape)
         if roots is None:
             roots = self._roots(context, Collector(schema, document.fragments, slotted.values), slotted)
-            context.served.roots.put(key, roots)
+            operation.roots.put(slotted.shape, roots)
         context.paths = roots.paths
         decisions = partial(self._visible, context, grants)
         who = decided_for(principal, context.purpose)
@@ -391,13 +389,13 @@ class Gateway:
     def _plan(self, context: Context, read: Read, short: frozenset[str]) -> Plan:
         """The plan without the grants that are `short`: the one that was chosen before, a cached one, or a new one."""
         served, snapshot = context.served, context.moment.snapshot
-        chosen, who = served.chosen, (read.operation, read.slotted.shape, read.who)
+        key = (read.document.hash, read.operation.name, read.slotted.shape)
+        chosen, who = served.chosen, (key, read.who)
         plan = chosen.get(who, read.grants, context.moment.now) if not short else None
         if plan is not None:
             return plan
         plans, resources = served.plans, snapshot.resources
         visible = exhausted(read.visible, short, snapshot)
-        key = (read.document.hash, read.operation.name, read.slotted.shape)
         plan = plans.find(key, resources, visible)
         if plan is None:
             planning = self._planning(context, read.collector, read.slotted, visible)
@@ -405,7 +403,7 @@ class Gateway:
             plan = plan_operation(planning, root_type(context.served.schema, read.operation), read.roots.planned)
             plans.keep(key, plan, resources, visible)
         if not short:
-            chosen.put(who, plan, read.grants, resources, visible)
+            chosen.put(who, plan, read.grants, context.moment.now, resources, visible)
         return plan
 
     async def _fixed(self, context: Context, read: Read) -> ExecutionResult | None:

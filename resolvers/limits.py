@@ -25,6 +25,7 @@ class Limits:
     representations: int = 1_000
     source_timeout: float = 10.0
     documents_cached: int = 1_000
+    documents_cached_bytes: int = 4_000_000
     plans_cached: int = 4_000
     decisions_cached: int = 20_000
     events: int = 16

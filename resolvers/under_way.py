@@ -9,7 +9,7 @@ import orjson
 from graphql import GraphQLObjectType, GraphQLSchema, SelectionSetNode
 
 from authz.visible import VisibleRelation
-from resolvers.caches import Chosen, Plans, Recent
+from resolvers.caches import Chosen, Plans
 from resolvers.document import Document, Documents, Operation
 from resolvers.execution import Execution
 from resolvers.introspection import SchemaAnswers
@@ -53,7 +53,6 @@ class Served:
     documents: Documents
     plans: Plans
     chosen: Chosen
-    roots: "Recent[tuple[Operation, tuple[Any, ...]], Roots]"
     answers: SchemaAnswers
 
 

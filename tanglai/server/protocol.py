@@ -9,6 +9,9 @@ from typing import Any
 
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
+JOINED_BYTES = 65_536
+"""Copying a body of so many bytes to its head costs less than writing twice."""
+
 _HEAD = b"HTTP/1."
 
 
@@ -16,10 +19,12 @@ class JoiningProtocol(HttpToolsProtocol):
     """HTTP/1.1 over httptools."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        self._plain = transport
-        super().connection_made(JoiningTransport(transport, self.loop))  # type: ignore[arg-type]
+        self._plain, self._joining = transport, JoiningTransport(transport, self.loop)
+        super().connection_made(self._joining)  # type: ignore[arg-type]
 
     def handle_websocket_upgrade(self) -> None:
+        # A response to the request before may still be on its way: nothing of it may come after what comes now.
+        self._joining.stop()
         self.transport = self._plain
         super().handle_websocket_upgrade()
 
@@ -27,11 +32,12 @@ class JoiningProtocol(HttpToolsProtocol):
 class JoiningTransport:
     """A transport that holds the head of a response until more is written, or the event loop has come round once."""
 
-    __slots__ = ("_head", "_loop", "_write", "inner")
+    __slots__ = ("_head", "_joins", "_loop", "_write", "inner")
 
     def __init__(self, inner: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self.inner, self._loop, self._write = inner, loop, inner.write
         self._head: bytes | None = None
+        self._joins = True
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self.inner, name)
@@ -41,10 +47,14 @@ class JoiningTransport:
         head = self._head
         if head is not None:
             self._head = None
-            self.inner.writelines((head, data))
-        elif data.startswith(_HEAD):
+            if len(data) <= JOINED_BYTES:
+                self._write(head + data)
+            else:
+                self._write(head)
+                self._write(data)
+        elif self._joins and data.startswith(_HEAD):
             self._head = data
-            self._loop.call_soon(self._flush)
+            self._loop.call_soon(self._came_round)
         else:
             self._write(data)
 
@@ -52,6 +62,16 @@ class JoiningTransport:
         """Closes once everything is written."""
         self._flush()
         self.inner.close()
+
+    def stop(self) -> None:
+        """Writes everything at once from now on."""
+        self._joins = False
+        self._flush()
+
+    def _came_round(self) -> None:
+        if self.inner.is_closing():  # the client is gone
+            self._head = None
+        self._flush()
 
     def _flush(self) -> None:
         head, self._head = self._head, None

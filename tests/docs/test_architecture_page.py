@@ -91,4 +91,5 @@ def test_caches_are_as_large_as_told() -> None:
     limits = Limits()
     text = section(PAGE, "What is kept between requests, and under which key")
     assert f"the least used of {limits.documents_cached:,}" in text
+    assert f"{limits.documents_cached_bytes // 1_000_000} MB of text" in text
     assert f"the least used of {limits.plans_cached:,}" in text

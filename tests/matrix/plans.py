@@ -48,7 +48,7 @@ class Plans:
     def __init__(self, snapshot: Snapshot, like: "Plans | None" = None) -> None:
         self.snapshot = snapshot
         self.schema: GraphQLSchema = like.schema if like is not None else unified.build(snapshot).graphql
-        self.limits = Limits(documents_cached=100_000)
+        self.limits = Limits(documents_cached=100_000, documents_cached_bytes=1_000_000_000)
         self.documents: Documents = like.documents if like is not None else Documents(self.schema, self.limits)
         self.askers = Askers(snapshot, NOW)
         self._slotter = Slotter(_id_kind, self.limits.list_values)

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from connectors.pool import SourcePool
-from resolvers.caches import Plans
+from resolvers.caches import Chosen, Plans
 from resolvers.gateway import Gateway
 from resolvers.planner import Planning
 from tanglai.catalogue.model import Snapshot
@@ -29,7 +29,8 @@ class Unsimplified(Gateway):
     async def _serve(self, snapshot: Snapshot) -> Any:
         if self._served is None:
             served = await self.like._serve(snapshot)
-            self._served = replace(served, plans=Plans(LIMITS.plans_cached))
+            kept = LIMITS.plans_cached
+            self._served = replace(served, plans=Plans(kept), chosen=Chosen(kept))
         return self._served
 
 

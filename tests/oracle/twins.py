@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from authz.principal import OWN_DATA_ROLE, TokenScope
 from connectors.protocol import Arguments, Row, SourceQuery
-from resolvers.caches import Plans
+from resolvers.caches import Chosen, Plans
 from tanglai.catalogue.expressions import TRUE, Expression, In, ItemRef, Value
 from tanglai.catalogue.model import Grant, GrantBasis, GrantState, Resource, ShareClass, Source, Usage
 from tests.catalogues import YINCHUAN
@@ -310,7 +310,8 @@ class Pair:
         twins, asker = self.twins, self.twins.asked.asker
         if self.one.replica.snapshot is self.other.replica.snapshot:  # schema and documents are read once for both
             served = await self.one.gateway._serve(self.one.replica.snapshot)
-            self.other.gateway._served = replace(served, plans=Plans(self.one.gateway._limits.plans_cached))
+            kept = self.one.gateway._limits.plans_cached
+            self.other.gateway._served = replace(served, plans=Plans(kept), chosen=Chosen(kept))
         for stage in twins.before:
             self._grant(stage.grants)
             for operation in twins.asked.operations:

@@ -72,7 +72,7 @@ RUNS = (
         "choice-kept-for-ever",
         "freshness: a chosen plan is somebody's until a grant starts or ends",
         CACHES,
-        " or (found.valid_until is not None and found.valid_until <= now)",
+        "        if found.valid_until is not None and found.valid_until <= now:\n            return None\n",
         "",
     ),
     Mutant(

@@ -1,12 +1,11 @@
 """How responses leave."""
 
 import asyncio
-from collections.abc import Iterable
 from typing import Any
 
 import pytest
 
-from tanglai.server.protocol import JoiningTransport
+from tanglai.server.protocol import JOINED_BYTES, JoiningTransport
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
 
@@ -17,14 +16,14 @@ class Packets(asyncio.Transport):
     def __init__(self) -> None:
         super().__init__({"peername": ("192.0.2.1", 4)})
         self.sent: list[bytes] = []
-        self.closed = False
+        self.closed = self.gone = False
+
+    def is_closing(self) -> bool:
+        return self.closed or self.gone
 
     def write(self, data: Any) -> None:
-        assert not self.closed
+        assert not self.is_closing()
         self.sent.append(bytes(data))
-
-    def writelines(self, list_of_data: Iterable[Any]) -> None:
-        self.write(b"".join(list_of_data))
 
     def close(self) -> None:
         self.closed = True
@@ -84,3 +83,32 @@ async def test_all_else_is_the_transport_s(packets: Packets, transport: JoiningT
     protocol = asyncio.Protocol()
     with pytest.raises(NotImplementedError):  # which is what this one says
         transport.set_protocol(protocol)
+
+
+async def test_a_head_for_a_client_that_is_gone_is_dropped(packets: Packets, transport: JoiningTransport) -> None:
+    transport.write(HEAD)
+    packets.gone = True
+    await asyncio.sleep(0)
+    assert packets.sent == []
+
+
+async def test_no_body_is_no_packet_of_its_own(packets: Packets, transport: JoiningTransport) -> None:
+    transport.write(HEAD)
+    transport.write(b"")
+    await asyncio.sleep(0)
+    assert packets.sent == [HEAD]
+
+
+async def test_a_long_body_is_not_copied(packets: Packets, transport: JoiningTransport) -> None:
+    body = bytes(JOINED_BYTES + 1)
+    transport.write(HEAD)
+    transport.write(body)
+    assert packets.sent == [HEAD, body]
+
+
+async def test_order_is_kept_where_another_protocol_takes_over(packets: Packets, transport: JoiningTransport) -> None:
+    transport.write(HEAD)
+    transport.stop()
+    packets.write(b"switched")
+    transport.write(HEAD)
+    assert packets.sent == [HEAD, b"switched", HEAD]

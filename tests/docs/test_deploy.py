@@ -83,6 +83,24 @@ def test_replicas_are_where_the_proxy_looks_for_them() -> None:
     assert set(re.findall(r"/etc/nginx/[\w./]+(?=;|$)", NGINX, re.MULTILINE)) <= mounted
 
 
+def test_each_version_has_a_folder_and_the_path_that_serves_is_a_link() -> None:
+    """`ln` would put the link into a folder that has its name."""
+    for page in (FOLDER / "README.md", HOW_TO / "run-in-production.md"):
+        shell = "".join(block.text for block in blocks(page) if block.language == "sh")
+        assert re.search(r"^ln -sfn /opt/tanglai-[\d.]+ /opt/tanglai$", shell, re.MULTILINE)
+        assert not re.search(r"venv /opt/tanglai$", shell, re.MULTILINE)
+    assert "ExecStart=/opt/tanglai/bin/" in UNIT
+
+
+def test_names_and_metrics_of_replicas() -> None:
+    """A name in the shared file would be that of all; in a container loopback would be out of Prometheus' reach."""
+    assert "TANGLAI_NODE" not in ENVIRONMENT
+    for name in ("replica-1", "replica-2"):
+        environment = COMPOSE["services"][name]["environment"]
+        assert (environment["TANGLAI_NODE"], environment["TANGLAI_METRICS_HOST"]) == (name, "0.0.0.0")
+        assert int(environment["TANGLAI_METRICS_PORT"]) > 0
+
+
 def test_figures_that_are_told_hold() -> None:
     page = " ".join(read(FOLDER / "README.md").split())
     assert (STEADY_SECONDS, HUNG_SECONDS, FIRST_DELAY, LONGEST_DELAY) == (10, 30, 0.1, 10)
@@ -94,4 +112,5 @@ def test_figures_that_are_told_hold() -> None:
 def test_the_how_to_leads_here() -> None:
     page = HOW_TO / "run-in-production.md"
     assert "(../deploy/README.md)" in read(page)
+    assert "(../deploy/README.md#one-node-behind-nginx)" in read(page)
     assert not [block for block in blocks(page) if "nginx" in block.note]

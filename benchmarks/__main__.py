@@ -35,9 +35,11 @@ CASES: dict[str, Callable[[], dict[str, Any]]] = {
 
 def main() -> int:
     """Runs the named case, or all. Exit code 1 when a bar is missed, 2 when something could not be measured."""
-    parser = argparse.ArgumentParser(prog="make bench", description="Measures Tanglai on this machine.")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description="Measures Tanglai on this machine.")
     parser.add_argument("--case", choices=sorted({*CASES, *SPEED}), help="one case; all when left out")
-    parser.add_argument("--rounds", type=int, default=speed.ROUNDS, help="rounds of the cases of speed")
+    parser.add_argument(
+        "--rounds", type=int, default=speed.ROUNDS, help="rounds of the cases of speed; of fewer nothing is kept"
+    )
     parser.add_argument("--seconds", type=float, default=speed.SECONDS, help="of load on each subject, each round")
     parser.add_argument("--compare", metavar="REF", help="measure this commit beside, and nothing else")
     parser.add_argument("--subjects", help="names separated by commas: these alone, and no results are written")
@@ -59,7 +61,7 @@ def main() -> int:
             for name, figures in measured:
                 if not figures["met"]:
                     code = max(code, 1)
-                if options.subjects is None and options.compare is None:
+                if options.subjects is None and options.compare is None and options.rounds >= speed.ROUNDS:
                     _keep(name, figures)
         except (LoadError, PlatformError, SubjectError, EmbeddedPostgresError) as error:
             print(f"error: {error}", file=sys.stderr)

@@ -48,6 +48,7 @@ async def test_a_pasted_token_works_and_stays_in_the_tab(browser: Browser) -> No
             await expect(page.locator("select[name=purpose]")).to_have_value("audit")
             assert (await opened.storage("sessionStorage"))["tanglai:token"] == token
             assert token not in json.dumps(await opened.storage("localStorage"))
+            await expect(page.locator(DOCS)).to_contain_text("PopulationData")  # what is under way would be cut off
             await page.get_by_role("button", name="更换令牌").click()
             await expect(page.locator("#token")).to_be_visible()
             assert token not in json.dumps(await opened.storage("sessionStorage"))

@@ -334,7 +334,8 @@ class _StatementBuilder:
         rows = rows.add_columns(*(key.label(f"k{index}") for index, key in enumerate(keys)))
         keys[0] = self._dialect.null(column.type)
         keys[1:] = [self._writer.comparable(query.order[index].expression, scope, ordered=True) for index in places[1:]]
-        hidden: list[Sql] = [] if guard == TRUE else [self._writer.test(guard, scope).is_not(sa.true())]
+        # In parentheses, which SQLAlchemy leaves out around NOT: `NOT x IS NOT true` negates `x IS NOT true`.
+        hidden: list[Sql] = [] if guard == TRUE else [sa.Grouping(self._writer.test(guard, scope)).is_not(sa.true())]
         hidden.append(self._writer.test(IsNull(column), scope))
         others: _Select = sa.select(*self._columns(scope)[0], *(key.label(f"k{i}") for i, key in enumerate(keys)))
         others = others.select_from(scope.source).where(*self._conditions(scope), sa.or_(*hidden))

@@ -35,6 +35,7 @@ FORGET_SECONDS = 60.0
 _CLOSE_SECONDS = 5.0
 _TICK_SECONDS = 0.002  # so much too early a timer may be
 _HASH_BYTES = 16
+_READINGS = 4  # of what is used, until nothing moved meanwhile
 _TAKEN, _SHORT, _AGAIN = "taken", "short", "again"
 
 
@@ -128,14 +129,35 @@ class QuotaLedger:
         return Reservation(self, day)
 
     async def used(self, grants: Sequence[str], day: date) -> dict[str, Counts]:
-        """What of each grant is delivered or reserved today, as far as known: other workers' blocks count as used."""
-        taken = await self.store.used_quotas(grants, day)
-        used = {grant: taken.get(grant, Counts()) for grant in grants}
-        for grant in used:
-            block = self._blocks.get(grant)
-            if block is not None and block.day == day:
-                used[grant] -= block.spare
+        """What of each grant is delivered or reserved today, as far as known: other workers' blocks count as used.
+
+        What is on its way from or to the store while it is asked is waited for, a few times; then it counts as used.
+        """
+        used: dict[str, Counts] = {}
+        left = list(grants)
+        for _ in range(_READINGS):
+            before = {grant: block for grant in left if (block := self._block_of(grant, day)) is not None}
+            for block in before.values():
+                await block.rest()
+            marks = {grant: block.mark() for grant, block in before.items()}
+            taken = await self.store.used_quotas(left, day)
+            moved: list[str] = []
+            for grant in left:
+                used[grant] = taken.get(grant, Counts())
+                block = self._block_of(grant, day)
+                if block is not None:
+                    used[grant] -= block.spare
+                if block is before.get(grant) and (block is None or block.mark() == marks[grant] is not None):
+                    continue
+                moved.append(grant)
+            if not moved:
+                break
+            left = moved
         return used
+
+    def _block_of(self, grant: str, day: date) -> "_Block | None":
+        block = self._blocks.get(grant)
+        return block if block is not None and block.day == day else None
 
     def block(self, grant: str, quota: Quota, day: date) -> "_Block":
         """The block of a grant's day. One that was taken under another quota goes back. Raises PolicyUnavailable."""
@@ -227,6 +249,7 @@ class _Block:
     __slots__ = (
         "day",
         "grant",
+        "leasing",
         "ledger",
         "lock",
         "most_requests",
@@ -238,6 +261,7 @@ class _Block:
         "returned",
         "returning",
         "rows",
+        "sent",
         "subjects",
         "taken",
         "timer",
@@ -258,6 +282,8 @@ class _Block:
         self.users = 0
         self.returning: set[asyncio.Task[None]] = set()
         self.returned = 0
+        self.leasing: set[asyncio.Task[Any]] = set()
+        self.sent = 0  # statements, of either kind
         self.lock = asyncio.Lock()
         self.timer: asyncio.TimerHandle | None = None
         self.wakes = inf  # when `timer` is due
@@ -294,6 +320,15 @@ class _Block:
         if self.wakes > now + delay:
             self._arm(now, delay)
 
+    async def rest(self) -> None:
+        """Waits for the statements that are on their way."""
+        if moving := self.returning | self.leasing:
+            await asyncio.wait(moving)
+
+    def mark(self) -> int | None:
+        """Another one after every statement, None while one is on its way: between two that are equal nothing moved."""
+        return None if self.returning or self.leasing else self.sent
+
     async def draw(self, wanted: Counts) -> bool:
         """As `take`, with a statement where that does not do. Cancelling it loses nothing. Raises PolicyUnavailable."""
         former = self.need
@@ -308,7 +343,7 @@ class _Block:
             async with self.lock:
                 if self.take(wanted.rows, wanted.requests, wanted.subjects):
                     return True
-                lease = self.ledger.spawn(self._lease(wanted))
+                lease = self._sent(self.ledger.spawn(self._lease(wanted)), self.leasing)
                 try:
                     done = await asyncio.shield(lease)
                 except asyncio.CancelledError:
@@ -430,12 +465,15 @@ class _Block:
         if self.taken is not None:
             self.taken -= counts
             self._weigh()
-        task = self.ledger.send_back(self, counts)
-        self.returning.add(task)
-        task.add_done_callback(self._is_back)
+        self._sent(self.ledger.send_back(self, counts), self.returning).add_done_callback(self._is_back)
+
+    def _sent(self, task: "asyncio.Task[T]", among: "set[asyncio.Task[T]]") -> "asyncio.Task[T]":
+        self.sent += 1
+        among.add(task)
+        task.add_done_callback(among.discard)
+        return task
 
     def _is_back(self, task: "asyncio.Task[None]") -> None:
-        self.returning.discard(task)
         self.returned += 1
 
 

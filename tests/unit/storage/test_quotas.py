@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -332,6 +332,56 @@ async def test_what_is_on_its_way_back_is_not_missing(turns: int) -> None:
         for _ in range(turns):
             await asyncio.sleep(0)
         assert await run(ledger, 99, 99) == 99
+
+
+class _Slow(MemoryQuotas):
+    """Gives back and lends after `turns` turns of the loop."""
+
+    def __init__(self, turns: int) -> None:
+        super().__init__()
+        self.turns = turns
+
+    async def take_quota(self, grant: str, day: date, wanted: Counts, quota: Quota) -> Counts | None:
+        taken = await super().take_quota(grant, day, wanted, quota)
+        await self._wait()
+        return taken
+
+    async def return_quota(self, returns: Sequence[tuple[str, date, Counts]]) -> None:
+        await self._wait()
+        await super().return_quota(returns)
+
+    async def _wait(self) -> None:
+        for _ in range(self.turns):
+            await asyncio.sleep(0)
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_what_is_on_its_way_is_not_told_as_used(turns: int) -> None:
+    async with QuotaLedger(_Slow(turns), soon=0) as ledger:
+        for delivered in range(1, 6):
+            assert await run(ledger, 60, 1) == 1  # most of what it takes goes back at once
+            for _ in range(delivered):
+                await asyncio.sleep(0)
+            assert (await ledger.used(["g1", "g2"], DAY)) == {"g1": Counts(rows=delivered), "g2": Counts()}
+        taking = asyncio.create_task(run(ledger, 95, 0))
+        for _ in range(turns):
+            await asyncio.sleep(0)
+        assert (await ledger.used(["g1"], DAY))["g1"] in (Counts(rows=5), Counts(rows=100))  # held, or not
+        assert await taking == 0
+        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=5)}
+
+
+async def test_what_never_rests_is_told_as_used() -> None:
+    store = MemoryQuotas()
+
+    async def busy(grants: Sequence[str], day: date) -> dict[str, Counts]:
+        ledger._blocks["g1"].sent += 1
+        return {"g1": Counts(rows=7)}
+
+    store.used_quotas = busy  # type: ignore[method-assign]
+    async with QuotaLedger(store) as ledger:
+        assert await run(ledger, 1, 1) == 1
+        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=7)}
 
 
 async def test_no_database_no_reservation_and_nothing_is_taken_twice() -> None:

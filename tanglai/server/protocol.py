@@ -1,13 +1,18 @@
-"""In charge of how responses leave: the head with the first bytes of the body, in one packet.
+"""In charge of what this server does otherwise than uvicorn on a connection.
 
+HTTP: the head of a response leaves with the first bytes of its body. uvicorn writes one after the other, and each write
+is a packet of its own: twice the work for both ends.
 
-uvicorn writes one after the other, and each write is a packet of its own: twice the work for both ends.
+Both: a connection that waits holds little. A deque takes 760 bytes however little is in it, and asyncio's events and
+queues are made of them.
 """
 
 import asyncio
 from typing import Any
 
+from uvicorn.protocols.http.flow_control import FlowControl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 JOINED_BYTES = 65_536
 """Copying a body of so many bytes to its head costs less than writing twice."""
@@ -21,12 +26,20 @@ class JoiningProtocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self._plain, self._joining = transport, JoiningTransport(transport, self.loop)
         super().connection_made(self._joining)  # type: ignore[arg-type]
+        self.flow = _Flow(self.transport)
 
     def handle_websocket_upgrade(self) -> None:
         # A response to the request before may still be on its way: nothing of it may come after what comes now.
         self._joining.stop()
         self.transport = self._plain
         super().handle_websocket_upgrade()
+
+
+class _Flow(FlowControl):
+    def __init__(self, transport: asyncio.Transport) -> None:
+        self._transport = transport
+        self.read_paused = self.write_paused = False
+        self._is_writable_event = Gate()  # type: ignore[assignment]
 
 
 class JoiningTransport:
@@ -77,3 +90,67 @@ class JoiningTransport:
         head, self._head = self._head, None
         if head is not None:
             self._write(head)
+
+
+class IdleWebSocketProtocol(WebSocketsSansIOProtocol):
+    """WebSocket that holds nothing of its handshake afterwards, the headers in the ASGI scope included."""
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        self.queue, self.writable = Mailbox(), Gate()  # type: ignore[assignment]
+
+    def start_keepalive(self) -> None:
+        # The handshake is complete: the application has read what it needs.
+        self.scope["headers"] = ()
+        self.request.headers.clear()  # `conn` still has the request
+        del self.request, self.response
+        super().start_keepalive()
+
+
+class Mailbox:
+    """What uvicorn uses of `asyncio.Queue`, for one reader. Next to never is there more than one message in it."""
+
+    __slots__ = ("_messages", "_reader")
+
+    def __init__(self) -> None:
+        self._messages: list[Any] = []
+        self._reader: asyncio.Future[None] | None = None
+
+    def empty(self) -> bool:
+        return not self._messages
+
+    def put_nowait(self, message: Any) -> None:
+        self._messages.append(message)
+        if self._reader is not None and not self._reader.done():
+            self._reader.set_result(None)
+
+    async def get(self) -> Any:
+        while not self._messages:
+            self._reader = asyncio.get_running_loop().create_future()
+            try:
+                await self._reader
+            finally:
+                self._reader = None
+        return self._messages.pop(0)
+
+
+class Gate:
+    """What uvicorn uses of `asyncio.Event`: open at first."""
+
+    __slots__ = ("_opening",)
+
+    def __init__(self) -> None:
+        self._opening: asyncio.Future[None] | None = None  # while it is closed
+
+    def clear(self) -> None:
+        if self._opening is None:
+            self._opening = asyncio.get_running_loop().create_future()
+
+    def set(self) -> None:
+        opening, self._opening = self._opening, None
+        if opening is not None:
+            opening.set_result(None)
+
+    async def wait(self) -> None:
+        while self._opening is not None:
+            await asyncio.shield(self._opening)  # several wait: one that is cancelled takes nothing from the others

@@ -9,7 +9,7 @@ from starlette.types import ASGIApp
 
 from tanglai.server.app import Application
 from tanglai.server.observations import Observations
-from tanglai.server.protocol import JoiningProtocol
+from tanglai.server.protocol import IdleWebSocketProtocol, JoiningProtocol
 from tanglai.server.settings import Settings
 from tanglai.server.starting import StartError as StartError
 from tanglai.server.starting import url_of
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
                 host=settings.host,
                 port=settings.port,
                 http=JoiningProtocol,
-                ws="websockets-sansio",
+                ws=IdleWebSocketProtocol,
                 ws_max_size=settings.max_body_bytes,
                 ws_per_message_deflate=False,
                 lifespan="on",

@@ -21,8 +21,12 @@ class Slots:
         self._limit = limit
         self.running = 0
 
+    @property
+    def full(self) -> bool:
+        return self.running >= self._limit
+
     def __enter__(self) -> None:
-        if self.running >= self._limit:
+        if self.full:
             raise busy()
         self.running += 1
 

@@ -18,7 +18,7 @@ from tanglai.server.identity import Claims, Entrance, bearer, unauthenticated
 from tanglai.server.media import language
 from tanglai.server.observations import Observations
 from tanglai.server.parameters import Parameters
-from tanglai.server.refusals import Refusal, error_body, error_entry, internal, status_of
+from tanglai.server.refusals import Refusal, busy, error_body, error_entry, internal, status_of
 from tanglai.server.settings import Settings
 from tanglai.server.supervision import Slots
 
@@ -62,20 +62,20 @@ class WebSocketEndpoint:
             return
         headers, _ = read_headers(scope)
         if not self._origin_allowed(headers):
-            await _reject(send, 403, Refusal(403, "this origin may not connect"))
+            await _reject(send, Refusal(403, "this origin may not connect"))
             return
-        with contextlib.ExitStack() as stack:
-            try:
-                stack.enter_context(self.connections)
-            except Refusal as refusal:
-                await _reject(send, refusal.status, refusal)
-                return
+        if self.connections.full:
+            await _reject(send, busy())
+            return
+        connection = _Connection(self, headers, receive, send)
+        del headers  # an idle connection keeps what it needs of them
+        with self.connections:
             if SUBPROTOCOL not in scope["subprotocols"]:
                 await send({"type": "websocket.accept"})
                 await send(_close(SUBPROTOCOL_NOT_ACCEPTABLE, "Subprotocol not acceptable"))
                 return
             await send({"type": "websocket.accept", "subprotocol": SUBPROTOCOL})
-            await _Connection(self, headers, receive, send).run()
+            await connection.run()
 
     def _origin_allowed(self, headers: Mapping[bytes, bytes]) -> bool:
         """Browsers always send `Origin`: it must be this server's own or one that the settings name."""
@@ -97,56 +97,80 @@ class _Closed(Exception):
         self.code, self.reason = code, reason
 
 
+_LATE = _Closed(INIT_TIMEOUT, "Connection initialisation timeout")
+_EXPIRED = _Closed(UNAUTHORIZED, "Unauthorized")
+_HEADERS = (b"authorization", b"purpose", b"accept-language")
+
+
 class _Gone(Exception):
     """The client is not there any more."""
 
 
 class _Connection:
-    """One connection: nobody until `connection_init`, then one token until it expires."""
+    """One connection: nobody until `connection_init`, then one token until it expires.
+
+    One task reads, under one time limit: for the init message, then for the token. To end it is to let that run out.
+    """
+
+    __slots__ = (
+        "_claims",
+        "_closed",
+        "_endpoint",
+        "_headers",
+        "_inits",
+        "_limit",
+        "_operations",
+        "_receive",
+        "_send",
+        "_token",
+    )
 
     def __init__(
         self, endpoint: WebSocketEndpoint, headers: Mapping[bytes, bytes], receive: Receive, send: Send
     ) -> None:
-        self._endpoint, self._headers, self._receive, self._send = endpoint, headers, receive, send
+        self._endpoint, self._receive, self._send = endpoint, receive, send
+        self._headers = {name: headers[name] for name in _HEADERS if name in headers}
         self._token = ""
         self._claims: Claims | None = None
         self._operations: dict[str, asyncio.Task[None]] = {}
         self._inits = 0
-        self._ending: asyncio.Future[_Closed] = asyncio.get_running_loop().create_future()
-        self._timer: asyncio.TimerHandle  # for the init message, then for the end of the token
+        self._closed: _Closed | None = None
+        self._limit: asyncio.Timeout | None = None  # while it reads
 
     async def run(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = loop.call_later(
-            self._endpoint.settings.websocket_init_seconds,
-            self._end,
-            _Closed(INIT_TIMEOUT, "Connection initialisation timeout"),
-        )
-        reader = loop.create_task(self._read())
         try:
-            await asyncio.wait((reader, self._ending), return_when=asyncio.FIRST_COMPLETED)
-            if self._ending.done():
-                closed = self._ending.result()
-                with contextlib.suppress(OSError):  # the client is gone, or takes nothing any more
-                    async with asyncio.timeout(CLOSE_SECONDS):
-                        await self._send(_close(closed.code, closed.reason))
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(self._endpoint.settings.websocket_init_seconds) as self._limit:
+                    if not await self._read():
+                        return
+            closed = self._closed or (_LATE if self._claims is None else _EXPIRED)
+            with contextlib.suppress(OSError):  # the client is gone, or takes nothing any more
+                async with asyncio.timeout(CLOSE_SECONDS):
+                    await self._send(_close(closed.code, closed.reason))
         finally:
-            self._timer.cancel()
-            running = [reader, *self._operations.values()]
+            self._limit = None
+            running = list(self._operations.values())
             for task in running:
                 task.cancel()
             await asyncio.gather(*running, return_exceptions=True)
 
     def _end(self, closed: _Closed) -> None:
-        if not self._ending.done():
-            self._ending.set_result(closed)
+        """Soon, by any task; the first reason counts."""
+        if self._closed is None:
+            self._closed = closed
+            self._last(0)
 
-    async def _read(self) -> None:
+    def _last(self, seconds: float) -> None:
+        if self._limit is not None and not self._limit.expired():
+            self._limit.reschedule(asyncio.get_running_loop().time() + seconds)
+
+    async def _read(self) -> bool:
+        """Whether there is somebody to tell how it ended."""
         try:
             while True:
                 message = await self._receive()
                 if message["type"] == "websocket.disconnect":
-                    return
+                    return False
                 text = message.get("text")
                 if text is None:
                     raise _Closed(BAD_REQUEST, "Invalid message")
@@ -154,10 +178,11 @@ class _Connection:
         except _Closed as closed:
             self._end(closed)
         except _Gone:
-            return
+            return self._closed is not None
         except Exception as error:
             self._endpoint.observations.failed("websocket", "", error)
             self._end(_Closed(INTERNAL_ERROR, "Internal error"))
+        return True
 
     async def _take(self, message: Mapping[str, Any], size: int) -> None:
         match message.get("type"):
@@ -191,12 +216,8 @@ class _Connection:
                 raise _Closed(FORBIDDEN, "Forbidden") from None
             raise _Closed(INTERNAL_ERROR, error.code.value) from None
         self._token, self._claims = token, claims
-        self._timer.cancel()
-        self._timer = asyncio.get_running_loop().call_later(
-            min(max(claims.dead_at - self._endpoint.clock(), 0), MAX_TIMER_SECONDS),
-            self._end,
-            _Closed(UNAUTHORIZED, "Unauthorized"),
-        )
+        if self._closed is None:
+            self._last(min(max(claims.dead_at - self._endpoint.clock(), 0), MAX_TIMER_SECONDS))
         await self._tell({"type": "connection_ack"})
 
     def _given_token(self, payload: Mapping[str, Any]) -> str:
@@ -361,9 +382,9 @@ def _close(code: int, reason: str) -> Message:
     return {"type": "websocket.close", "code": code, "reason": reason}
 
 
-async def _reject(send: Send, status: int, refusal: Refusal) -> None:
+async def _reject(send: Send, refusal: Refusal) -> None:
     """Answer the upgrade request with a plain HTTP response (ASGI extension `websocket.http.response`)."""
     body = error_body(refusal, request_id(None))
     headers = [(b"content-type", b"application/json; charset=utf-8"), *refusal.headers]
-    await send({"type": "websocket.http.response.start", "status": status, "headers": headers})
+    await send({"type": "websocket.http.response.start", "status": refusal.status, "headers": headers})
     await send({"type": "websocket.http.response.body", "body": body})

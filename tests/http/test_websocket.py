@@ -1,5 +1,6 @@
 """graphql-transport-ws on `/graphql`: the protocol's close codes, identity, bounds."""
 
+import asyncio
 import json
 import time
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from websockets.typing import Subprotocol
 
 from tanglai.catalogue.errors import ErrorCode, TanglaiError
 from tanglai.server.identity import LEEWAY_SECONDS
+from tanglai.server.protocol import IdleWebSocketProtocol
 from tests.cases import case
 from tests.http.platform import Platform, StreamingGateway, running
 from tests.unit.server import samples
@@ -392,6 +394,28 @@ class TestHandshake:
 
 
 class TestBounds:
+    def test_a_connection_keeps_of_its_handshake_what_operations_need(self) -> None:
+        names = {"X-Long": "x" * 100, "Purpose": "registration", "Accept-Language": "en"}
+        with running(StreamingGateway()) as platform, opened(platform, **names) as client:
+            client.say(id="1", type="subscribe", payload={"query": "subscription { never }"})
+            assert client.hear()["type"] == "next"
+            [protocol] = platform.server.server_state.connections
+            assert isinstance(protocol, IdleWebSocketProtocol)
+            assert protocol.scope["headers"] == ()
+            assert not hasattr(protocol, "request")
+            assert not hasattr(protocol, "response")
+            [request] = platform.gateway.requests
+            assert (request.purpose, request.language) == ("registration", "en")
+
+    def test_an_idle_subscription_is_two_tasks(self) -> None:
+        """One reads what the client says, one follows."""
+        with running(StreamingGateway()) as platform:
+            before = asyncio.all_tasks(platform.loop)
+            with opened(platform) as client:
+                client.say(id="1", type="subscribe", payload={"query": "subscription { never }"})
+                assert client.hear()["type"] == "next"
+                assert len(asyncio.all_tasks(platform.loop) - before) == 2
+
     @case(31)
     def test_operations_of_a_connection(self, platform: Platform) -> None:
         with opened(platform) as client:

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tanglai.server.protocol import JOINED_BYTES, JoiningTransport
+from tanglai.server.protocol import JOINED_BYTES, Gate, JoiningTransport, Mailbox
 
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\n"
 
@@ -112,3 +112,58 @@ async def test_order_is_kept_where_another_protocol_takes_over(packets: Packets,
     packets.write(b"switched")
     transport.write(HEAD)
     assert packets.sent == [HEAD, b"switched", HEAD]
+
+
+async def test_messages_come_in_their_order_and_wake_who_waits() -> None:
+    mailbox = Mailbox()
+    reading = asyncio.create_task(mailbox.get())
+    await asyncio.sleep(0)
+    for number in range(3):
+        mailbox.put_nowait(number)
+    assert [await reading, await mailbox.get()] == [0, 1]
+    assert not mailbox.empty()
+    assert await mailbox.get() == 2
+    assert mailbox.empty()
+
+
+async def test_who_stops_reading_takes_no_message_along() -> None:
+    mailbox = Mailbox()
+    for late in (False, True):
+        reading = asyncio.create_task(mailbox.get())
+        await asyncio.sleep(0)
+        if late:
+            mailbox.put_nowait("one")
+        reading.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await reading
+    mailbox.put_nowait("two")
+    assert [await mailbox.get(), await mailbox.get()] == ["one", "two"]
+
+
+async def test_a_gate_is_open_until_it_is_closed_and_lets_all_through_then() -> None:
+    gate = Gate()
+    gate.set()
+    await gate.wait()
+    gate.clear()
+    gate.clear()
+    waiting = [asyncio.create_task(gate.wait()) for _ in range(3)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.sleep(0)
+    assert [task.done() for task in waiting] == [True, False, False]
+    gate.set()
+    await asyncio.gather(*waiting[1:])
+
+
+async def test_who_is_let_through_a_gate_that_closed_again_waits_on() -> None:
+    gate = Gate()
+    gate.clear()
+    waiting = asyncio.create_task(gate.wait())
+    await asyncio.sleep(0)
+    gate.set()
+    gate.clear()
+    for _ in range(5):
+        await asyncio.sleep(0)
+    assert not waiting.done()
+    gate.set()
+    await waiting

@@ -166,8 +166,8 @@ def _scale(cases: Results) -> str:
         "subscriptions",
         lambda f: (
             f"{f['number']:,} idle: {f['event_stream_bytes'] / 1e3:.1f} kB each as event streams, "
-            f"{f['websocket_alone_bytes'] / 1e3:.1f} kB with a WebSocket each, {f['websocket_bytes'] / 1e3:.1f} kB with "
-            f"twenty on one (at most {f['bar_bytes'] / 1e3:.0f} kB)"
+            f"{f['websocket_alone_bytes'] / 1e3:.1f} kB with a WebSocket each, {f['websocket_bytes'] / 1e3:.1f} kB "
+            f"with twenty on one (at most {f['bar_bytes'] / 1e3:.0f} kB)"
         ),
     )
     tell(

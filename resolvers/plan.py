@@ -1,6 +1,6 @@
 """In charge of plans: frozen data that says which source calls answer an operation, and how rows are put together.
 
-A plan holds no values of a request: those come as arguments by slot path. `explain()` prints it.
+A plan holds no values of a request: those come as arguments by slot path. `text.explain` prints it.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,12 +13,10 @@ import orjson
 from authz.cubes import CubeRule
 from authz.denial import Denial
 from connectors.protocol import SourceQuery
-from resolvers.text import show, show_order, show_output
 from resolvers.values import AnySlot, IdSlot
 from schema.fields import Part
 from tanglai.catalogue.errors import BadInput
 from tanglai.catalogue.expressions import (
-    TRUE,
     Compare,
     CompareOp,
     Expression,
@@ -511,15 +509,6 @@ class Plan:
         told: bytes = orjson.dumps({"grants": self.grants, "masked": self.masked, "partial": self.partial})
         return told[1:]
 
-    def explain(self) -> str:
-        """The plan in lines, for golden cases and for people."""
-        lines: list[str] = []
-        for key, answer in self.roots:
-            _explain(key, answer, 0, lines)
-        for error in self.errors:
-            lines.append(f"error {error.denial.code} at {error.at}")
-        return "\n".join(lines)
-
 
 def _top(answer: Called) -> Sequence[Top]:
     """The calls of an answer that hang below no other call."""
@@ -590,56 +579,3 @@ def _pieces(answer: Answer) -> list[bytes | Called]:
                 pieces.append(piece)
     last = pieces[-1]
     return [*pieces[:-1], last + b"}"] if isinstance(last, bytes) else [*pieces, b"}"]
-
-
-def _explain(key: str, answer: Answer, depth: int, lines: list[str]) -> None:
-    pad = "  " * depth
-    match answer:
-        case str():
-            lines.append(f"{pad}{key}: {answer}")
-        case ObjectShape(fields):
-            lines.append(f"{pad}{key}:")
-            for name, part in fields:
-                _explain(name, part, depth + 1, lines)
-        case LookupCall(call=call) | NodeCall(call=call):
-            _explain(key, call, depth, lines)
-        case EntitiesCall(calls=entities):
-            lines.append(f"{pad}{key}: entities")
-            for (name, names), entity in sorted(entities.items()):
-                if entity.call is not None:
-                    _explain(f"{name}({','.join(names)})", entity.call, depth + 1, lines)
-        case CubeCall(rule=rule):
-            lines.append(f"{pad}{key}: cube of {rule.grant} by {list(answer.by)} where {_allowed(answer.where)}")
-            lines.append(f"{pad}  before: {_describe(answer.query)}")
-        case RowsCall() | AggregateCall():
-            lines.append(f"{pad}{key}: {_describe(answer.query)}")
-            for keyset_ in answer.keysets:
-                lines.append(f"{pad}  before: {keyset_.path} = {_describe(keyset_.query)}")
-            if isinstance(answer, RowsCall):
-                if answer.total is not None:
-                    lines.append(f"{pad}  total: {_describe(answer.total)}")
-                for child in answer.children:
-                    _explain(child.at.whole[-1], child, depth + 1, lines)
-
-
-def _allowed(where: tuple[tuple[int, tuple[Value | Slot, ...]], ...]) -> str:
-    return str([(position, [show(value) for value in values]) for position, values in where])
-
-
-def _describe(query: SourceQuery) -> str:
-    parts = [f"{query.source}:{query.table}", "[" + ", ".join(show_output(o) for o in query.outputs) + "]"]
-    if query.empty:
-        parts.append("empty")
-    if query.links:
-        parts.append("by " + ", ".join(column.name for column in query.links))
-    if query.visible != TRUE:
-        parts.append(f"visible {show(query.visible)}")
-    if query.where != TRUE:
-        parts.append(f"where {show(query.where)}")
-    if query.group_by is not None:
-        parts.append("group by (" + ", ".join(show(e) for e in query.group_by) + ")")
-    if query.order:
-        parts.append("order " + ", ".join(show_order(o) for o in query.order))
-    if query.limit is not None:
-        parts.append(f"limit {show(query.limit) if isinstance(query.limit, Slot) else query.limit}")
-    return " ".join(parts)

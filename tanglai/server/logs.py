@@ -22,7 +22,7 @@ _SECRET_NAMES = re.compile(r"authorization|cookie|token|password|secret|api_?key
 _DATA_NAMES = frozenset(
     {"query", "document", "variables", "body", "row", "rows", "values", "parameters", "query_string"}
 )
-_TOKEN = re.compile(r"\beyJ[\w-]+\.[\w-]*\.[\w-]*|\b[Bb]earer\s+\S+")
+_TOKEN = re.compile(r"eyJ[\w-]+\.[\w-]*\.[\w-]*|[Bb]earer\s+\S+")
 _CREDENTIALS = re.compile(r"(\w://)[^/@\s]+@")
 
 Event = MutableMapping[str, Any]

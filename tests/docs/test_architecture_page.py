@@ -18,6 +18,7 @@ from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.roots import plan_operation
 from resolvers.selection import Collector
+from resolvers.text import explain
 from resolvers.values import Slotter
 from schema.unified import UnifiedSchema
 from tanglai.catalogue.checks_draft import load_draft
@@ -32,7 +33,7 @@ NOW = datetime(2026, 11, 2, tzinfo=UTC)
 
 def test_the_plan_is_what_the_planner_says(demo_schema: UnifiedSchema) -> None:
     query, variables, printed = (b for b in blocks(PAGE) if b.note.startswith(("as: ", "variables", "plan")))
-    assert printed.text == plan_of(demo_schema, query, json.loads(variables.text)).explain() + "\n"
+    assert printed.text == explain(plan_of(demo_schema, query, json.loads(variables.text))) + "\n"
 
 
 def plan_of(schema: UnifiedSchema, query: Block, variables: dict[str, Any]) -> Plan:

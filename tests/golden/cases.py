@@ -11,6 +11,7 @@ from resolvers.plan import Plan
 from resolvers.planner import Planning
 from resolvers.roots import plan_operation
 from resolvers.selection import Collector
+from resolvers.text import explain
 from resolvers.values import Slotter
 from schema import unified
 from tanglai.catalogue.expressions import Compare, CompareOp, ItemRef, Match, MatchOp, Value
@@ -113,4 +114,4 @@ async def planned(case: Case) -> tuple[str, int]:
     """The plan in words, and how many source calls the operation makes."""
     world = World(population(), rows(), case.grants)
     await world.ask(case.query)
-    return plan_of(case).explain(), len(world.sources.calls)
+    return explain(plan_of(case)), len(world.sources.calls)

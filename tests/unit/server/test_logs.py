@@ -54,6 +54,8 @@ def test_one_json_line_each(stream: io.StringIO) -> None:
         ("header", f"Bearer {TOKEN}"),
         ("note", f"it sent {TOKEN} twice"),
         ("note", "bearer opaque-token-17"),
+        ("note", f"url={TOKEN}&a_{TOKEN}"),
+        ("note", "xBearer opaque-token-17"),
         ("password", "hunter2"),
         ("database_url", "postgresql://me:hunter2@db/x"),
         ("url", "postgresql://me:hunter2@db/x"),

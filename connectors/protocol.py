@@ -16,9 +16,9 @@ INVARIANT: arguments that the gateway makes have names with a colon, which no va
 """
 
 
-def keyset_path(name: str, number: int) -> str:
-    """The argument of a list of link keys that was read from another source, for the filter at `name`."""
-    return f"{KEYS}.{name}.{number}"
+def keyset_path(number: int) -> str:
+    """The argument of a list of link keys that was read from another source, for the filter of the same call."""
+    return f"{KEYS}.{number}"
 
 
 def is_keyset(path: str) -> bool:

@@ -44,7 +44,6 @@ class Filter:
 
     planning: Planning
     keysets: list[KeySet]
-    name: str
 
     def predicate(self, resource: Resource, kind: GraphQLInputType, value: Mapping[str, Any], at: At) -> Expression:
         """The predicate of `value`, a slotted where of `resource`, over its columns. `{}` is TRUE.
@@ -135,7 +134,7 @@ class Filter:
                 "a filter through a relation of several key items stays inside one source",
                 fieldPath=str(at),
             )
-        slot = keyset_path(self.name, len(self.keysets))
+        slot = keyset_path(len(self.keysets))
         query = self.planning.admit(
             SourceQuery(
                 source=link.target.binding.source,

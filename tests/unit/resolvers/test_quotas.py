@@ -528,6 +528,16 @@ async def test_groups_count_as_subjects_once_for_the_same_question() -> None:
     assert used(world) == Counts(subjects=4)
 
 
+async def test_equal_figures_filtered_through_another_source_are_one_question() -> None:
+    world = world_of(limited("income", rows=100, subjects=100), *follow_all())
+    figures = 'residentsAggregate(where: {vehicles: {some: {plate: {startsWith: "P"}}}}) { max { income } }'
+    answer = await world.ask(f"{{ data {{ population {{ a: {figures} b: {figures} }} }} }}")
+    assert answer.errors == []
+    await counted(world)
+    assert len(world.sources.calls) == 2  # the keys and the figures
+    assert used(world) == Counts(rows=1, subjects=1)
+
+
 # --- time, change, failure -----------------------------------------------------------------------------------------
 
 

@@ -138,21 +138,27 @@ class _Connection:
         self._limit: asyncio.Timeout | None = None  # while it reads
 
     async def run(self) -> None:
+        stopped: list[asyncio.Task[None]] = []
         try:
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._endpoint.settings.websocket_init_seconds) as self._limit:
                     if not await self._read():
                         return
             closed = self._closed or (_LATE if self._claims is None else _EXPIRED)
+            stopped = self._stop()  # what a slow client has not taken yet would stand before the close
             with contextlib.suppress(OSError):  # the client is gone, or takes nothing any more
                 async with asyncio.timeout(CLOSE_SECONDS):
                     await self._send(_close(closed.code, closed.reason))
         finally:
             self._limit = None
-            running = list(self._operations.values())
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
+            await asyncio.gather(*(stopped or self._stop()), return_exceptions=True)
+
+    def _stop(self) -> list[asyncio.Task[None]]:
+        """Cancels every operation that runs. To be called once: what ends them may take a while."""
+        running = list(self._operations.values())
+        for task in running:
+            task.cancel()
+        return running
 
     def _end(self, closed: _Closed) -> None:
         """Soon, by any task; the first reason counts."""
@@ -332,15 +338,19 @@ class _Connection:
         yield response
 
     async def _complete(self, key: str) -> None:
-        if self._operations.get(key) is asyncio.current_task():
-            del self._operations[key]
-            await self._tell({"id": key, "type": "complete"})
+        await self._tell_last(key, {"id": key, "type": "complete"})
 
     async def _fail(self, key: str, errors: list[Any]) -> None:
-        if self._operations.get(key) is asyncio.current_task():
-            del self._operations[key]
-            with contextlib.suppress(_Gone):
-                await self._tell({"id": key, "type": "error", "payload": errors})
+        with contextlib.suppress(_Gone):
+            await self._tell_last(key, {"id": key, "type": "error", "payload": errors})
+
+    async def _tell_last(self, key: str, message: Mapping[str, Any]) -> None:
+        """The last message of the operation that runs here; its id is free once the client can know."""
+        task = asyncio.current_task()
+        if self._operations.get(key) is task:
+            await self._tell(message)
+            if self._operations.get(key) is task:
+                del self._operations[key]
 
     async def _tell(self, message: Mapping[str, Any]) -> None:
         await self._say(orjson.dumps(message))

@@ -140,8 +140,9 @@ def test_leaving_a_subscription(platform: Platform) -> None:
 def test_closing_ends_what_runs(platform: Platform) -> None:
     with opened(platform) as client:
         client.say(id="s", type="subscribe", payload={"query": "subscription { forever }"})
+        assert client.hear()["type"] == "next"
         client.say(id="q", type="subscribe", payload={"query": "{ wait }"})
-        assert platform.gateway.started.wait(10)
+        platform.until(lambda: len(platform.gateway.requests) == 2)
     platform.until(lambda: platform.gateway.cancelled == 2)
 
 

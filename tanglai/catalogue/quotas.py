@@ -26,6 +26,12 @@ class Counts:
             max(0, self.subjects - other.subjects),
         )
 
+    def least(self, other: "Counts") -> "Counts":
+        """The smaller one of each."""
+        return Counts(
+            min(self.rows, other.rows), min(self.requests, other.requests), min(self.subjects, other.subjects)
+        )
+
     def __bool__(self) -> bool:
         return bool(self.rows or self.requests or self.subjects)
 

@@ -139,16 +139,19 @@ class QuotaLedger:
             before = {grant: block for grant in left if (block := self._block_of(grant, day)) is not None}
             for block in before.values():
                 await block.rest()
-            marks = {grant: block.mark() for grant, block in before.items()}
+            marks = {grant: (block.mark(), block.spare) for grant, block in before.items()}
             taken = await self.store.used_quotas(left, day)
             moved: list[str] = []
             for grant in left:
                 used[grant] = taken.get(grant, Counts())
                 block = self._block_of(grant, day)
-                if block is not None:
-                    used[grant] -= block.spare
-                if block is before.get(grant) and (block is None or block.mark() == marks[grant] is not None):
+                if block is None and grant not in before:
                     continue
+                if block is not None and block is before.get(grant):
+                    mark, spare = marks[grant]
+                    used[grant] -= spare.least(block.spare)  # what came since was not taken when the store told
+                    if block.mark() == mark is not None:
+                        continue
                 moved.append(grant)
             if not moved:
                 break
@@ -165,9 +168,11 @@ class QuotaLedger:
             raise PolicyUnavailable("this worker is shutting down")
         block = self._blocks.get(grant)
         if block is None or block.day != day or (block.quota is not quota and block.quota != quota):
-            if block is not None:
-                block.retire()
-            block = self._blocks[grant] = _Block(self, grant, quota, day)
+            former, block = block, _Block(self, grant, quota, day)
+            if former is not None:
+                block.returning = former.returning
+                former.retire()
+            self._blocks[grant] = block
         return block
 
     def forget_block(self, block: "_Block") -> None:
@@ -443,7 +448,7 @@ class _Block:
             self._send_back(back)
         if self.spare:
             self._arm(now, left)
-        elif left <= 0 and not self.users and not self.lock.locked():
+        elif left <= 0 and not (self.users or self.lock.locked() or self.returning):
             self.ledger.forget_block(self)
         elif not self.users:
             self._arm(now, max(left, self.ledger.idle))

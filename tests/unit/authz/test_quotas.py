@@ -131,6 +131,7 @@ def test_days_are_those_of_shanghai() -> None:
 
 
 def test_counts() -> None:
+    assert Counts(1, 5, 3).least(Counts(2, 4, 3)) == Counts(1, 4, 3)
     assert Counts(3, 1, 2) + Counts(1, 1, 0) == Counts(4, 2, 2)
     assert Counts(3, 1, 2) - Counts(1, 2, 2) == Counts(2, 0, 0)
     assert not Counts()

@@ -2,7 +2,7 @@
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
@@ -234,6 +234,10 @@ async def test_an_idle_block_goes_back_and_is_forgotten() -> None:
     assert store.taken["g1", DAY] == Counts(rows=50)
 
 
+async def _moving(ledger: QuotaLedger) -> bool:
+    return bool(ledger._tasks)
+
+
 async def _forgotten(ledger: QuotaLedger) -> bool:
     return not ledger._blocks
 
@@ -372,16 +376,44 @@ async def test_what_is_on_its_way_is_not_told_as_used(turns: int) -> None:
 
 
 async def test_what_never_rests_is_told_as_used() -> None:
+    """A block that takes more whenever the store is asked: what came after its answer is not taken off."""
     store = MemoryQuotas()
+    quota, delivered, told = Quota(rows=10**12), 10, store.used_quotas
 
-    async def busy(grants: Sequence[str], day: date) -> dict[str, Counts]:
-        ledger._blocks["g1"].sent += 1
-        return {"g1": Counts(rows=7)}
+    async def busy(grants: Sequence[str], day: date) -> Mapping[str, Counts]:
+        nonlocal delivered
+        answer = await told(grants, day)
+        delivered += await run(ledger, ledger._blocks["g1"].spare.rows + 1, 1, quota)
+        return answer
 
-    store.used_quotas = busy  # type: ignore[method-assign]
     async with QuotaLedger(store) as ledger:
-        assert await run(ledger, 1, 1) == 1
-        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=7)}
+        for _ in range(10):
+            assert await run(ledger, 10, 1, quota) == 1
+        store.used_quotas = busy  # type: ignore[method-assign]
+        assert (await ledger.used(["g1"], DAY))["g1"].rows >= 10
+    assert delivered == 14  # as often as it was asked
+
+
+async def test_an_idle_block_on_its_way_back_is_not_told_as_used() -> None:
+    store = _Slow(0)
+    async with QuotaLedger(store, idle=0.01, soon=0.01) as ledger:
+        for _ in range(2):
+            assert await run(ledger, 10, 1, Quota(rows=1_000_000)) == 1
+        assert ledger._blocks["g1"].spare.rows > 1
+        store.turns = 2_000
+        await until(lambda: _moving(ledger))
+        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=2)}
+        await until(lambda: _forgotten(ledger))
+        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=2)}
+
+
+async def test_a_block_of_the_former_quota_on_its_way_back_is_not_told_as_used() -> None:
+    async with QuotaLedger(_Slow(50)) as ledger:
+        for _ in range(2):
+            assert await run(ledger, 10, 1, Quota(rows=1_000_000)) == 1
+        held = ledger.block("g1", Quota(rows=1_000_001), DAY)
+        assert held.returning
+        assert await ledger.used(["g1"], DAY) == {"g1": Counts(rows=2)}
 
 
 async def test_no_database_no_reservation_and_nothing_is_taken_twice() -> None:

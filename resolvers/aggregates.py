@@ -33,7 +33,7 @@ def aggregate_call(
     at: At,
 ) -> AggregateCall:
     """The call of an aggregate field. Raises Refused for a denied group, argument or filter."""
-    filter_ = Filter(planning, [])
+    filter_ = Filter(planning)
     where = filter_.argument(resource, definition, given, at)
     groups = _groups(planning, resource, given.get("groupBy"), at)
     outputs: list[RawOutput] = [RawOutput(cell) for _, cell in groups]

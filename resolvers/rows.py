@@ -108,7 +108,7 @@ def list_call(
     """A connection over the rows of `resource` (per link key)."""
     relation = planning.relation_of(resource)
     kind = object_type(definition)
-    keysets = Filter(planning, [])
+    keysets = Filter(planning)
     where = keysets.argument(resource, definition, given, at)
     if given.get("search") is not None:
         where = conjunction(where, search_predicate(planning, resource, given["search"], at))

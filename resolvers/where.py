@@ -1,7 +1,7 @@
 """In charge of filters: `where` arguments become predicates over compare cells, relations included."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
@@ -43,7 +43,7 @@ class Filter:
     """One `where` being planned. `keysets` collects the calls that must run before, in order."""
 
     planning: Planning
-    keysets: list[KeySet]
+    keysets: list[KeySet] = field(default_factory=list)
 
     def predicate(self, resource: Resource, kind: GraphQLInputType, value: Mapping[str, Any], at: At) -> Expression:
         """The predicate of `value`, a slotted where of `resource`, over its columns. `{}` is TRUE.

@@ -110,28 +110,26 @@ class IdleWebSocketProtocol(WebSocketsSansIOProtocol):
 class Mailbox:
     """What uvicorn uses of `asyncio.Queue`, for one reader. Next to never is there more than one message in it."""
 
-    __slots__ = ("_messages", "_reader")
+    __slots__ = ("_filled", "_messages")
 
     def __init__(self) -> None:
         self._messages: list[Any] = []
-        self._reader: asyncio.Future[None] | None = None
+        self._filled = Gate()
+        self._filled.clear()
 
     def empty(self) -> bool:
         return not self._messages
 
     def put_nowait(self, message: Any) -> None:
         self._messages.append(message)
-        if self._reader is not None and not self._reader.done():
-            self._reader.set_result(None)
+        self._filled.set()
 
     async def get(self) -> Any:
-        while not self._messages:
-            self._reader = asyncio.get_running_loop().create_future()
-            try:
-                await self._reader
-            finally:
-                self._reader = None
-        return self._messages.pop(0)
+        await self._filled.wait()
+        message = self._messages.pop(0)
+        if not self._messages:
+            self._filled.clear()
+        return message
 
 
 class Gate:

@@ -270,7 +270,7 @@ class _Connection:
                         return
                     await self._say(b'{"id":%b,"type":"next","payload":%b}' % (orjson.dumps(key), response.body))
                     del response  # an idle subscription holds none
-            await self._complete(key)
+            await self._tell_last({"id": key, "type": "complete"})
         except TanglaiError as error:
             status, code = status_of(error), error.code.value
             await self._fail(key, [error_entry(error, number)])
@@ -337,16 +337,13 @@ class _Connection:
                 raise too_late() from None
         yield response
 
-    async def _complete(self, key: str) -> None:
-        await self._tell_last(key, {"id": key, "type": "complete"})
-
     async def _fail(self, key: str, errors: list[Any]) -> None:
         with contextlib.suppress(_Gone):
-            await self._tell_last(key, {"id": key, "type": "error", "payload": errors})
+            await self._tell_last({"id": key, "type": "error", "payload": errors})
 
-    async def _tell_last(self, key: str, message: Mapping[str, Any]) -> None:
+    async def _tell_last(self, message: Mapping[str, Any]) -> None:
         """The last message of the operation that runs here; its id is free once the client can know."""
-        task = asyncio.current_task()
+        key, task = message["id"], asyncio.current_task()
         if self._operations.get(key) is task:
             await self._tell(message)
             if self._operations.get(key) is task:

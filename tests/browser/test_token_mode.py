@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.region import small_schema
 from tests.browser.small_platform import Platform
-from tests.browser.visit import DOCS, Visit, visit
+from tests.browser.visit import DOCS, Visit, late_answers, until, visit
 
 SCHEMA = small_schema()
 
@@ -87,6 +87,23 @@ async def test_a_refused_token_is_told_and_another_one_helps(browser: Browser) -
             await _paste(opened, good)
             await expect(page.locator(".problem")).to_have_count(0)
             await expect(page.locator(DOCS)).to_contain_text("PopulationData")
+            await opened.run("居民基本信息")
+
+
+async def test_a_late_refusal_of_the_former_token_is_not_told_of_the_new_one(browser: Browser) -> None:
+    good = _token([])
+    with Platform(SCHEMA, demo=False, tokens={good: "taxation"}) as platform:
+        # Chromium logs the refused requests
+        async with visit(browser, platform, quiet=False) as opened:
+            page = opened.page
+            async with late_answers(opened, "Bearer nonsense") as held:
+                await _paste(opened, "nonsense")
+                await until(lambda: len(held) == 2)  # the department's name and the schema
+                await page.get_by_role("button", name="更换令牌").click()
+                await _paste(opened, good)
+                await expect(page.locator(".who-name")).to_contain_text("自治区税务局")
+            await expect(page.locator(DOCS)).to_contain_text("PopulationData")  # asked after the late answer
+            assert await page.locator(".problem").count() == 0
             await opened.run("居民基本信息")
 
 

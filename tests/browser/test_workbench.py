@@ -8,7 +8,7 @@ from playwright.async_api import Browser, expect
 
 from tests.browser.region import small_schema
 from tests.browser.small_platform import Platform
-from tests.browser.visit import DENIALS, DOCS, RESULT, until, visit
+from tests.browser.visit import DENIALS, DOCS, RESULT, RUN, late_answers, until, visit
 
 SCHEMA = small_schema()
 
@@ -167,6 +167,22 @@ async def test_a_token_is_renewed_before_it_expires_and_after_a_refusal(browser:
             before = len(platform.issued)
             await opened.run("马晓燕")
             assert len(platform.issued) > before
+
+
+async def test_a_refused_request_is_repeated_as_the_department_that_asked(browser: Browser) -> None:
+    with Platform(SCHEMA) as platform:
+        async with visit(browser, platform, quiet=False) as opened:
+            page = opened.page
+            await expect(page.locator(DOCS)).to_contain_text("PopulationData")
+            async with late_answers(opened, "Bearer demo-1") as held:
+                platform.refuse_next = 1
+                await page.locator(RUN).click()
+                await until(lambda: len(held) == 1)
+                await page.select_option("select[name=department]", "civil-affairs")
+                await until(lambda: platform.issued[-1]["department"] == "civil-affairs")
+            await opened.expect_result("马晓燕")
+            assert [who["department"] for who in platform.issued] == ["taxation", "civil-affairs", "taxation"]
+            assert platform.requests[-1].department == "taxation"
 
 
 async def test_the_page_is_english_where_the_browser_is(browser: Browser) -> None:

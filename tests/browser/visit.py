@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from playwright.async_api import Browser, BrowserContext, ConsoleMessage, Page, Request, expect
+from playwright.async_api import APIResponse, Browser, BrowserContext, ConsoleMessage, Page, Request, Route, expect
 
 from tests.browser.small_platform import Platform
 
@@ -16,6 +16,8 @@ RUN = "button.graphiql-execute-button"
 RESULT = ".result-window"
 DENIALS = ".denials li"
 DOCS = ".graphiql-doc-explorer"
+
+Answer = tuple[Route, APIResponse]
 
 _REPORT_VIOLATIONS = """
 document.addEventListener('securitypolicyviolation', (event) =>
@@ -79,6 +81,26 @@ class Visit:
     async def storage(self, kind: Literal["localStorage", "sessionStorage"]) -> dict[str, Any]:
         stored: dict[str, Any] = await self.page.evaluate(f"({{...{kind}}})")
         return stored
+
+
+@asynccontextmanager
+async def late_answers(visited: Visit, authorization: str) -> AsyncIterator[list[Answer]]:
+    """Holds back what the server answers to requests of the page with this header; on leaving, the page gets it."""
+    held: list[Answer] = []
+
+    async def handle(route: Route) -> None:
+        if route.request.headers.get("authorization") == authorization:
+            held.append((route, await route.fetch()))
+        else:
+            await route.continue_()
+
+    await visited.page.route("**/graphql", handle)
+    try:
+        yield held
+    finally:
+        for route, response in held:
+            await route.fulfill(response=response)
+        await visited.page.unroute("**/graphql", handle)
 
 
 async def until(condition: Callable[[], bool]) -> None:

@@ -150,30 +150,33 @@ export function sameWho(one: Who, other: Who): boolean {
   return one.department === other.department && one.purpose === other.purpose;
 }
 
-/** Headers that say who asks; empty without a token, and the server then answers UNAUTHENTICATED. */
-export async function authorization(): Promise<Record<string, string>> {
-  const current = identity.get();
-  if (current.mode === 'demo') {
-    return { Authorization: `Bearer ${await demoToken(current.who)}` };
+/** Headers that say who `asks`; empty without a token, and the server then answers UNAUTHENTICATED. */
+export async function authorization(asks: Identity): Promise<Record<string, string>> {
+  if (asks.mode === 'demo') {
+    return { Authorization: `Bearer ${await demoToken(asks.who)}` };
   }
   const headers: Record<string, string> = {};
-  if (current.token !== null) {
-    headers['Authorization'] = `Bearer ${current.token}`;
-    if (current.purpose) {
-      headers['Purpose'] = current.purpose;
+  if (asks.token !== null) {
+    headers['Authorization'] = `Bearer ${asks.token}`;
+    if (asks.purpose) {
+      headers['Purpose'] = asks.purpose;
     }
   }
   return headers;
 }
 
-/** Reacts to a 401; true when a fresh token can be had and the request is worth repeating. */
-export function refused(): boolean {
-  const current = identity.get();
-  if (current.mode === 'demo') {
-    tokens.delete(keyOf(current.who));
+/**
+ * Reacts to a 401 of a request that `asked` sent; true when a fresh token can be had and the request is worth repeating.
+ *
+ * The answer may be late: nothing is told of a token that was pasted since.
+ */
+export function refused(asked: Identity): boolean {
+  if (asked.mode === 'demo') {
+    tokens.delete(keyOf(asked.who));
     return true;
   }
-  if (current.token !== null) {
+  const current = identity.get();
+  if (current.mode === 'token' && current.token !== null && current.token === asked.token) {
     const expired = current.claims?.expires != null && current.claims.expires.getTime() < Date.now();
     identity.set({ ...current, problem: say(expired ? 'tokenExpired' : 'tokenRefused') });
   }

@@ -1,7 +1,7 @@
 /** In charge of the requests to `graphql`: headers, one retry after a refused token, event streams. */
 
 import { acceptLanguage, say } from './words';
-import { ADDRESS, authorization, refused } from './identity';
+import { ADDRESS, type Identity, authorization, identity, refused } from './identity';
 
 export interface Operation {
   query: string;
@@ -17,19 +17,20 @@ export interface Result {
 
 const JSON_TYPES = 'application/graphql-response+json, application/json;q=0.9';
 
-/** Sends one operation; headers of the caller win over ours, whatever their case. */
+/** Sends one operation, to its end as the one who `asks`; headers of the caller win over ours, whatever their case. */
 async function send(
   operation: Operation,
   accept: string,
   extra: Record<string, unknown>,
   signal?: AbortSignal,
+  asks: Identity = identity.get(),
   again = true,
 ): Promise<Response> {
   const headers = new Headers({
     'Content-Type': 'application/json',
     Accept: accept,
     'Accept-Language': acceptLanguage,
-    ...(await authorization()),
+    ...(await authorization(asks)),
   });
   for (const [name, value] of Object.entries(extra)) {
     headers.set(name, String(value));
@@ -47,8 +48,8 @@ async function send(
     throw new Error(say('unreachable'));
   }
   const ours = !Object.keys(extra).some((name) => name.toLowerCase() === 'authorization');
-  if (response.status === 401 && ours && refused() && again) {
-    return send(operation, accept, extra, signal, false);
+  if (response.status === 401 && ours && refused(asks) && again) {
+    return send(operation, accept, extra, signal, asks, false);
   }
   return response;
 }

@@ -171,6 +171,7 @@ async def test_a_token_is_renewed_before_it_expires_and_after_a_refusal(browser:
 
 async def test_a_refused_request_is_repeated_as_the_department_that_asked(browser: Browser) -> None:
     with Platform(SCHEMA) as platform:
+        # Chromium logs the refused request
         async with visit(browser, platform, quiet=False) as opened:
             page = opened.page
             await expect(page.locator(DOCS)).to_contain_text("PopulationData")

@@ -17,7 +17,7 @@ RESULT = ".result-window"
 DENIALS = ".denials li"
 DOCS = ".graphiql-doc-explorer"
 
-Answer = tuple[Route, APIResponse]
+Held = tuple[Route, APIResponse]
 
 _REPORT_VIOLATIONS = """
 document.addEventListener('securitypolicyviolation', (event) =>
@@ -84,9 +84,9 @@ class Visit:
 
 
 @asynccontextmanager
-async def late_answers(visited: Visit, authorization: str) -> AsyncIterator[list[Answer]]:
+async def late_answers(visited: Visit, authorization: str) -> AsyncIterator[list[Held]]:
     """Holds back what the server answers to requests of the page with this header; on leaving, the page gets it."""
-    held: list[Answer] = []
+    held: list[Held] = []
 
     async def handle(route: Route) -> None:
         if route.request.headers.get("authorization") == authorization:
